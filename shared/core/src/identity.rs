@@ -1,0 +1,95 @@
+//! Ids and digests: a message's id, its group in a queue, and what makes two entries one.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use uuid::Builder;
+
+use crate::time::Timestamp;
+
+/// base64url of SHA-256 over the parts with a zero byte between them, unpadded: 43 characters that are
+/// legal in every id and key of AWS.
+#[must_use]
+pub fn digest(parts: &[&[u8]]) -> String {
+    URL_SAFE_NO_PAD.encode(hash(parts))
+}
+
+fn hash(parts: &[&[u8]]) -> [u8; 32] {
+    let mut sha = Sha256::new();
+    for (n, part) in parts.iter().enumerate() {
+        if n > 0 {
+            sha.update([0]);
+        }
+        sha.update(part);
+    }
+    sha.finalize().into()
+}
+
+/// The message group: messages of one subject of one tenant are one line.
+#[must_use]
+pub fn group_id(tenant: &str, subject: &str) -> String {
+    digest(&[tenant.as_bytes(), subject.as_bytes()])
+}
+
+/// What makes two entries one: the same move sent twice collapses, the next move never does.
+/// `attempt` is the one that the entry is for; `hop` counts the moves that are not attempts.
+#[must_use]
+pub fn dedup_id(id: &str, generation: u32, attempt: u32, hop: u32) -> String {
+    let [generation, attempt, hop] = [generation, attempt, hop].map(|n| n.to_string());
+    digest(&[id.as_bytes(), generation.as_bytes(), attempt.as_bytes(), hop.as_bytes()])
+}
+
+/// The id of a message without an idempotency key: UUIDv7, from the wall clock and chance.
+#[must_use]
+pub fn new_id(now: Timestamp, chance: [u8; 10]) -> String {
+    let millis = u64::try_from(now.millis()).unwrap_or(0);
+    Builder::from_unix_timestamp_millis(millis, &chance).into_uuid().to_string()
+}
+
+/// The id of a message with an idempotency key: UUIDv8 from SHA-256 of the producer, the key and the
+/// canonical envelope. The same key with another body is another message, and two producers never meet.
+#[must_use]
+pub fn keyed_id(producer: &str, key: &str, canonical: &[u8]) -> String {
+    let body = Sha256::digest(canonical);
+    let whole = hash(&[producer.as_bytes(), key.as_bytes(), &body]);
+    let mut first = [0; 16];
+    first.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
+    Builder::from_custom_bytes(first).into_uuid().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_subject_gives_a_legal_group_id(tenant in ".{0,32}", subject in "\\PC{0,512}|(?s).{0,64}") {
+            let group = group_id(&tenant, &subject);
+            prop_assert_eq!(group.len(), 43);
+            prop_assert!(group.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+        }
+    }
+
+    #[test]
+    fn each_part_of_a_move_makes_it_another_one() {
+        let base = dedup_id("a", 1, 1, 0);
+        assert_eq!(base, dedup_id("a", 1, 1, 0));
+        for other in [dedup_id("b", 1, 1, 0), dedup_id("a", 2, 1, 0), dedup_id("a", 1, 2, 0), dedup_id("a", 1, 1, 1)] {
+            assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn a_key_meets_itself_and_nobody_else() {
+        let id = keyed_id("crm", "k", b"{}");
+        assert_eq!(id, keyed_id("crm", "k", b"{}"));
+        assert_eq!(id.as_bytes().get(14), Some(&b'8'), "version 8: {id}");
+        for other in [keyed_id("erp", "k", b"{}"), keyed_id("crm", "l", b"{}"), keyed_id("crm", "k", b"{ }")] {
+            assert_ne!(id, other);
+        }
+        let seven = new_id(Timestamp::from_millis(1_796_115_600_123), [7; 10]);
+        assert_eq!(seven.as_bytes().get(14), Some(&b'7'), "version 7: {seven}");
+    }
+}

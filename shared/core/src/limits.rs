@@ -1,0 +1,62 @@
+//! Every limit of the contract, by name. Sizes are bytes of UTF-8 unless the name says otherwise.
+
+/// A subject's size; it must not be empty either.
+pub const SUBJECT_BYTES: usize = 512;
+/// A target URL's size, as the producer wrote it.
+pub const URL_BYTES: usize = 8_192;
+/// Headers of one message.
+pub const HEADERS: usize = 64;
+/// One header's name.
+pub const HEADER_NAME_BYTES: usize = 128;
+/// One header's value.
+pub const HEADER_VALUE_BYTES: usize = 4_096;
+/// Names and values of all headers together.
+pub const HEADERS_TOTAL_BYTES: usize = 16_384;
+/// A method's length.
+pub const METHOD_CHARS: usize = 32;
+/// An idempotency key's length, in visible ASCII.
+pub const KEY_CHARS: usize = 255;
+/// A client id's size.
+pub const CLIENT_BYTES: usize = 128;
+/// Labels of one message.
+pub const LABELS: usize = 16;
+/// One label's size.
+pub const LABEL_BYTES: usize = 128;
+/// Names and values of all fields that are not in the contract, together.
+pub const UNKNOWN_FIELDS_BYTES: usize = 8_192;
+/// How deep the JSON of one envelope may nest.
+pub const JSON_DEPTH: usize = 128;
+/// The body as the target gets it.
+pub const BODY_BYTES: usize = 262_144;
+/// The envelope as it travels, `meta` included.
+pub const ENVELOPE_BYTES: usize = 524_288;
+/// Envelopes of one batch.
+pub const BATCH_ITEMS: usize = 10_000;
+/// One event of Lambda, in and out (AWS); a batch's body stays below it.
+pub const EVENT_BYTES: usize = 6 * 1_024 * 1_024;
+/// Calls of one message in one generation, at most.
+pub const ATTEMPTS: u32 = 100;
+/// Attempts kept in a history: the first of them …
+pub const HISTORY_FIRST: usize = 10;
+/// … and the last.
+pub const HISTORY_LAST: usize = 40;
+/// What is kept of a target's answer.
+pub const ANSWER_BYTES: usize = 16_384;
+/// What is kept of an error's text.
+pub const ERROR_DETAIL_BYTES: usize = 4_096;
+/// Entries of one call that writes to a queue (SQS: 10).
+pub const ENQUEUE_CALL_ENTRIES: usize = 10;
+/// Text of all entries of one call that writes to a queue (SQS: 1 MiB).
+pub const ENQUEUE_CALL_BYTES: usize = 1_048_576;
+/// A delay queue's longest delay in seconds (SQS).
+pub const TIER_DELAY_SECONDS: u64 = 900;
+/// The queue's dedup window in seconds (SQS).
+pub const DEDUP_WINDOW_SECONDS: u64 = 300;
+/// A dead letter's item, its keys included (DynamoDB takes 400 KB; the rest is a reserve).
+pub const DEAD_LETTER_ITEM_BYTES: usize = 380_000;
+/// A dead letter's envelope is compressed above this size.
+pub const DEAD_LETTER_PLAIN_BYTES: usize = 65_536;
+/// Panics of one entry before it is buried.
+pub const PANICS: u32 = 3;
+/// The shortest timeout of an attempt, in milliseconds.
+pub const TIMEOUT_MIN_MS: u64 = 100;

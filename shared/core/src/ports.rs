@@ -1,0 +1,160 @@
+//! What a home (AWS, one machine, a test) gives to the use cases, and what it promises.
+//!
+//! No vendor's type stands here. Receiving is not a port: Lambda is pushed a batch, another home
+//! polls its store; both hand a [`Leased`] entry to a use case and get one settled verdict back.
+
+use std::future::Future;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::dead_letter::DeadLetter;
+use crate::queue::QueueName;
+use crate::time::Timestamp;
+
+/// The wall clock. Stamps only: no delay is measured with it.
+pub trait Clock: Send + Sync {
+    /// Now, to the millisecond. May jump, in both directions.
+    fn now(&self) -> Timestamp;
+
+    /// A reading that never goes back, from a start of the clock's own choice; durations come from it.
+    fn elapsed(&self) -> Duration;
+}
+
+/// Chance, for ids.
+pub trait Chance: Send + Sync {
+    /// Ten bytes that nobody can guess.
+    fn ten_bytes(&self) -> [u8; 10];
+}
+
+/// One entry as it is written to a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The queue it goes to.
+    pub queue: QueueName,
+    /// The envelope's wire text; characters that a queue may carry only (see `Envelope::to_wire`).
+    pub body: String,
+    /// Order: entries of one group are one line. 43 characters of base64url.
+    pub group: String,
+    /// Entries with the same one are one entry, within the queue's window. 43 characters of base64url.
+    pub dedup: String,
+}
+
+/// Why the queue did not take an entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnqueueError {
+    /// Not taken, or not known to be taken: the same entry may be sent again, its dedup id makes it one.
+    #[error("the queue did not take the entry: {0}")]
+    Unavailable(String),
+    /// Will never be taken as it is.
+    #[error("the queue refuses the entry: {0}")]
+    Refused(String),
+}
+
+/// Taking entries in, for acceptance.
+pub trait Enqueue: Send + Sync {
+    /// Writes one entry. `Ok` means that it survives a crash; an error that it may or may not be there.
+    /// Ends within ten seconds.
+    fn enqueue(&self, entry: &Entry) -> impl Future<Output = Result<(), EnqueueError>> + Send;
+
+    /// Writes up to [`crate::limits::ENQUEUE_CALL_ENTRIES`] entries of one queue in one call, and tells
+    /// the fate of each, in their order; the promise for each is that of [`Enqueue::enqueue`].
+    /// Entries of one call may be taken independently of each other.
+    fn enqueue_all(&self, entries: &[Entry]) -> impl Future<Output = Vec<Result<(), EnqueueError>>> + Send;
+}
+
+/// One entry received from a queue, leased to this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leased {
+    /// The queue it came from.
+    pub queue: QueueName,
+    /// The text as it stands in the queue.
+    pub body: String,
+    /// The queue's own id of the entry; stable over redeliveries.
+    pub entry_id: String,
+    /// The queue's order: rises within a group. Decimal digits on AWS.
+    pub sequence: String,
+    /// The group that the entry stands in line of.
+    pub group: String,
+    /// When the entry was sent; the same at every redelivery.
+    pub sent_at: Timestamp,
+    /// How often it was received, this time included. Counts more than attempts: never a retry counter.
+    pub receives: u32,
+    /// What settles or returns the lease (a receipt handle on AWS). Opaque.
+    pub handle: String,
+}
+
+/// The one durable change that ends a lease.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settlement {
+    /// Nothing is left to do; the entry may go.
+    Done,
+    /// The entry is replaced by this one, which waits in a tier.
+    Retry(Entry),
+    /// The entry is replaced by this record.
+    Bury(Box<DeadLetter>),
+}
+
+/// Why a settlement did not come through. The entry is seen again, unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the settlement did not come through: {0}")]
+pub struct SettleError(pub String);
+
+/// Settling a lease.
+pub trait Settle: Send + Sync {
+    /// Makes the effect durable before the lease ends. After an error the message is seen again,
+    /// unchanged; doing the same settlement twice has the effect of doing it once.
+    fn settle(&self, leased: &Leased, settlement: &Settlement) -> impl Future<Output = Result<(), SettleError>> + Send;
+
+    /// Makes entries that were not settled visible again, each after its delay, in the order given.
+    /// A comfort, not a promise: what can't be changed comes back when its lease ends.
+    fn give_back(&self, entries: &[(&Leased, Duration)]) -> impl Future<Output = ()> + Send;
+}
+
+/// One HTTP request as the target shall get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Where to; http or https. Its host may be private: the caller of the network checks that.
+    pub url: Url,
+    /// In upper case.
+    pub method: String,
+    /// In the order in which they are sent; names and values are legal HTTP/1.1, values are ASCII or UTF-8.
+    pub headers: Vec<(String, String)>,
+    /// The bytes of the body; empty for none.
+    pub body: Vec<u8>,
+}
+
+/// What the target answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// 100 to 999.
+    pub status: u16,
+    /// As they came, names in lower case; a value that is not UTF-8 is read lossily.
+    pub headers: Vec<(String, String)>,
+    /// At most [`crate::limits::ANSWER_BYTES`].
+    pub body: Vec<u8>,
+    /// Whether the target had more to say.
+    pub truncated: bool,
+}
+
+/// Why there is no answer. The text is for a person, and holds no header value and no query.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The deadline passed at some point, a slow body included.
+    #[error("{0}")]
+    Timeout(String),
+    /// Refused, reset, DNS, TLS, or a breach of the protocol.
+    #[error("{0}")]
+    Connection(String),
+    /// The target is not allowed; no connection was made to it.
+    #[error("{0}")]
+    Blocked(String),
+}
+
+/// Calling a target.
+pub trait Target: Send + Sync {
+    /// Performs the request once. Never takes longer than `deadline` (DNS, connect, TLS, request and
+    /// answer together), never keeps more than the answer's limit, follows no redirect, uses no proxy
+    /// of the environment and decompresses nothing.
+    fn call(&self, request: Outgoing, deadline: Duration) -> impl Future<Output = Result<Answer, CallError>> + Send;
+}
