@@ -14,6 +14,13 @@ pub fn digest(parts: &[&[u8]]) -> String {
     URL_SAFE_NO_PAD.encode(hash(parts))
 }
 
+/// The 32 bytes of SHA-256 over the parts with a zero byte between them.
+#[must_use]
+pub fn bytes(parts: &[&str]) -> [u8; 32] {
+    let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+    hash(&parts)
+}
+
 fn hash(parts: &[&[u8]]) -> [u8; 32] {
     let mut sha = Sha256::new();
     for (n, part) in parts.iter().enumerate() {

@@ -22,9 +22,10 @@ impl Extra {
         self.0.is_empty()
     }
 
-    /// The names, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+    /// The names with the text of their values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        let raw = |text| serde_json::from_str(text).ok();
+        self.0.iter().filter_map(move |(name, text)| Some((name.as_str(), raw(text)?)))
     }
 
     /// Bytes of all names and values.

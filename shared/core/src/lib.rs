@@ -1,10 +1,23 @@
 //! The words, the decisions, the ports and the use cases of Chaski.
 
+pub mod api;
+pub mod app;
 pub mod dead_letter;
+pub mod envelope;
+pub mod guard;
+pub mod headers;
 pub mod history;
 pub mod identity;
 pub mod json;
 pub mod limits;
+pub mod logger;
+pub mod outcome;
 pub mod ports;
+pub mod problem;
 pub mod queue;
+pub mod redact;
+pub mod retry;
+pub mod route;
+pub mod secret;
+pub mod settings;
 pub mod time;

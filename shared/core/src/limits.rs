@@ -60,3 +60,5 @@ pub const DEAD_LETTER_PLAIN_BYTES: usize = 65_536;
 pub const PANICS: u32 = 3;
 /// The shortest timeout of an attempt, in milliseconds.
 pub const TIMEOUT_MIN_MS: u64 = 100;
+/// The longest timeout of an attempt: a function ends after 15 minutes (AWS), of which 12 s are reserved.
+pub const MAX_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15 * 60 - 12);

@@ -57,9 +57,10 @@ pub trait Enqueue: Send + Sync {
     /// Ends within ten seconds.
     fn enqueue(&self, entry: &Entry) -> impl Future<Output = Result<(), EnqueueError>> + Send;
 
-    /// Writes up to [`crate::limits::ENQUEUE_CALL_ENTRIES`] entries of one queue in one call, and tells
-    /// the fate of each, in their order; the promise for each is that of [`Enqueue::enqueue`].
-    /// Entries of one call may be taken independently of each other.
+    /// Writes entries of any queues and tells the fate of each, in their order; the promise for each is that
+    /// of [`Enqueue::enqueue`]. Entries of one group are written in their order: what follows an entry of
+    /// its group that was not taken is not written, and is [`EnqueueError::Unavailable`]. A queue that is
+    /// down is given up within ten seconds; all together ends within 25.
     fn enqueue_all(&self, entries: &[Entry]) -> impl Future<Output = Vec<Result<(), EnqueueError>>> + Send;
 }
 

@@ -1,0 +1,106 @@
+//! A batch of leased entries: the groups side by side, each group in line.
+//!
+//! What is not settled goes back, and with it the rest of its group, so that what goes back is always a
+//! suffix of the group. It is made visible before the batch is answered: a subject must not sleep until its
+//! lease ends.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use tracing::warn;
+
+use super::Dispatcher;
+use crate::ports::{Clock, Leased, Settle, SettleError, Target};
+
+/// What a settlement and giving back the rest need, at the end of a batch's time. A settlement's calls end
+/// within nine seconds.
+pub const SETTLE_RESERVE: Duration = Duration::from_secs(10);
+
+/// How long an entry is hidden whose settlement did not come through, or whose handling panicked: the first
+/// time, and at most.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
+/// How a group ended: what goes back, with the time for which it is hidden.
+type GoesBack<'a> = Vec<(&'a Leased, Duration)>;
+
+impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
+    /// Handles a batch; `until` is the reading of the clock's `elapsed` at which the process is stopped. The
+    /// entry ids of what goes back, in the order received.
+    pub async fn run(&self, entries: &[Leased], until: Duration) -> Vec<String> {
+        let groups = group(entries);
+        let back: GoesBack<'_> = join_all(groups.iter().map(|line| self.run_line(line, until))).await.concat();
+        if !back.is_empty() {
+            self.settle.give_back(&back).await;
+        }
+        let ids: HashSet<&str> = back.iter().map(|(leased, _)| leased.entry_id.as_str()).collect();
+        entries.iter().map(|leased| &leased.entry_id).filter(|id| ids.contains(id.as_str())).cloned().collect()
+    }
+
+    async fn run_line<'a>(&self, line: &[&'a Leased], until: Duration) -> GoesBack<'a> {
+        for (n, leased) in line.iter().enumerate() {
+            let rest = line.get(n..).unwrap_or_default();
+            let needed = self.settings.http.timeout + SETTLE_RESERVE;
+            if self.clock.elapsed() + needed > until {
+                return back(rest, Duration::ZERO);
+            }
+            if !self.settled(leased).await {
+                return back(rest, back_off(leased.receives));
+            }
+            self.panics.forget(leased);
+        }
+        Vec::new()
+    }
+
+    /// Handles one entry; whether it may go. A failure is told here, once.
+    async fn settled(&self, leased: &Leased) -> bool {
+        let queue = leased.queue.to_string();
+        let told = match AssertUnwindSafe(self.handle(leased)).catch_unwind().await {
+            Ok(settled) => settled,
+            // Telling of a panic may panic again: whatever caused the first is still there.
+            Err(_) => AssertUnwindSafe(self.after_panic(leased)).catch_unwind().await.unwrap_or_else(|_| Err(twice())),
+        };
+        if let Err(failure) = &told {
+            warn!(event.action = "returned", chaski.entry = leased.entry_id, chaski.queue = queue, "{failure}");
+        }
+        told.is_ok()
+    }
+
+    /// A panic is an attempt that ended `internal`; after the last one the entry is given up.
+    async fn after_panic(&self, leased: &Leased) -> Result<(), SettleError> {
+        let last = self.panics.count(leased);
+        self.note_panic(leased);
+        if last { self.bury_panicked(leased).await } else { Err(SettleError("its handling panicked".to_owned())) }
+    }
+}
+
+fn twice() -> SettleError {
+    SettleError("its handling panicked, and so did the note of it".to_owned())
+}
+
+/// The head waits, and its followers stand behind it: hidden or not, they can't overtake it.
+fn back<'a>(rest: &[&'a Leased], head: Duration) -> GoesBack<'a> {
+    rest.iter().enumerate().map(|(n, leased)| (*leased, if n == 0 { head } else { Duration::ZERO })).collect()
+}
+
+fn back_off(receives: u32) -> Duration {
+    let (first, most) = BACK_OFF;
+    first.saturating_mul(1 << receives.saturating_sub(1).min(8)).min(most)
+}
+
+/// The groups of a batch in the order of their heads, each in the order received.
+fn group(entries: &[Leased]) -> Vec<Vec<&Leased>> {
+    let mut lines: Vec<Vec<&Leased>> = Vec::new();
+    for leased in entries {
+        let same = |line: &&mut Vec<&Leased>| {
+            line.first().is_some_and(|head| head.group == leased.group && head.queue == leased.queue)
+        };
+        match lines.iter_mut().find(same) {
+            Some(line) => line.push(leased),
+            None => lines.push(vec![leased]),
+        }
+    }
+    lines
+}

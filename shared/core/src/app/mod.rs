@@ -1,0 +1,16 @@
+//! The use cases: what every home does in the same way, over the ports.
+
+mod accept;
+mod attempt;
+mod batch;
+mod bury;
+mod panics;
+mod request;
+mod trail;
+
+pub use accept::{Caller, Ingress, Post, Receipt};
+pub use attempt::Dispatcher;
+pub use batch::SETTLE_RESERVE;
+
+#[cfg(test)]
+mod tests;

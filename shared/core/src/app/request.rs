@@ -1,0 +1,170 @@
+//! The HTTP request that an envelope asks for, as the target gets it.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use crate::envelope::{Body, Envelope, Meta};
+use crate::ports::Outgoing;
+use crate::{guard, headers, identity};
+
+/// All but RFC 3986's unreserved characters.
+const SUBJECT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Builds the request of the attempt with that number.
+///
+/// # Errors
+/// The url is none that a request can be made to; for a person.
+pub(super) fn build(envelope: &Envelope, meta: &Meta, attempt: u32) -> Result<Outgoing, String> {
+    let message = &envelope.message;
+    let url: Url = guard::check_url_text(&message.url).map_err(|error| format!("the url {error}"))?;
+    // What came past the ingress may name headers that a producer may not set; they are left out.
+    let allowed = |name: &str| headers::is_token(name) && !headers::is_reserved(name) && !is(name, TRACEPARENT);
+    let own = message.headers.iter().filter(|(name, value)| allowed(name) && headers::is_value(value));
+    let mut sent: Vec<(String, String)> = own.cloned().collect();
+
+    let mut add = |name: &str, value: String| {
+        if !sent.iter().any(|(other, _)| is(other, name)) {
+            sent.push((name.to_owned(), value));
+        }
+    };
+    if matches!(message.body, Body::Json(_)) {
+        add("content-type", "application/json".to_owned());
+    }
+    add("user-agent", concat!("chaski/", env!("CARGO_PKG_VERSION")).to_owned());
+    add("idempotency-key", meta.id.clone());
+    add("chaski-id", meta.id.clone());
+    add("chaski-subject", utf8_percent_encode(&envelope.subject, SUBJECT).to_string());
+    add("chaski-attempt", attempt.to_string());
+    add("chaski-generation", meta.generation.to_string());
+    add(TRACEPARENT, traceparent(meta, attempt));
+    Ok(Outgoing { url, method: message.method.clone(), headers: sent, body: message.body.bytes().to_vec() })
+}
+
+fn is(name: &str, other: &str) -> bool {
+    name.eq_ignore_ascii_case(other)
+}
+
+pub(super) const TRACEPARENT: &str = "traceparent";
+
+/// The trace that a message belongs to: the producer's, or one made of the message's id.
+#[must_use]
+pub(super) fn trace_id(meta: &Meta) -> String {
+    let given = meta.trace.as_deref().and_then(read_traceparent);
+    given.unwrap_or_else(|| hex(&identity::bytes(&["trace", &meta.id]), 16))
+}
+
+/// Continues the trace: the same trace id, and a span of this attempt's own.
+fn traceparent(meta: &Meta, attempt: u32) -> String {
+    let flags = meta.trace.as_deref().filter(|t| read_traceparent(t).is_some()).and_then(|t| t.get(53..55)).unwrap_or("01");
+    let span = identity::bytes(&["span", &meta.id, &meta.generation.to_string(), &attempt.to_string()]);
+    format!("00-{}-{}-{flags}", trace_id(meta), hex(&span, 8))
+}
+
+/// The trace id of a `traceparent` (W3C Trace Context, version 00). `None` when it is none.
+#[must_use]
+pub(super) fn read_traceparent(text: &str) -> Option<String> {
+    let mut parts = text.split('-');
+    let sizes = [2, 32, 16, 2];
+    let fields: Vec<&str> = sizes.iter().map_while(|_| parts.next()).collect();
+    let lower_hex = |field: &str| field.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let legal = parts.next().is_none()
+        && fields.len() == sizes.len()
+        && fields.iter().zip(sizes).all(|(field, size)| field.len() == size && lower_hex(field));
+    let (version, trace, span) = (fields.first()?, fields.get(1)?, fields.get(2)?);
+    let zero = |field: &str| field.bytes().all(|b| b == b'0');
+    (legal && *version == "00" && !zero(trace) && !zero(span)).then(|| (*trace).to_owned())
+}
+
+fn hex(bytes: &[u8], count: usize) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().take(count).fold(String::new(), |mut text, byte| {
+        // Writing to a string can't fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A target as it stands in logs, lists and metrics: scheme, host, port and path; and its host.
+#[must_use]
+pub(super) fn shown_target(raw: &str) -> Option<(String, String)> {
+    let mut url = Url::parse(raw).ok()?;
+    let host = url.host_str()?.to_owned();
+    url.set_query(None);
+    url.set_fragment(None);
+    // These two can fail only for urls without a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Some((url.to_string(), host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(json: &str) -> Outgoing {
+        let envelope = Envelope::read(json).unwrap();
+        build(&envelope, envelope.meta.as_ref().unwrap(), 3).unwrap()
+    }
+
+    fn header<'a>(request: &'a Outgoing, name: &str) -> Vec<&'a str> {
+        request.headers.iter().filter(|(n, _)| is(n, name)).map(|(_, v)| v.as_str()).collect()
+    }
+
+    #[test]
+    fn the_target_gets_what_the_contract_says() {
+        let request = built(
+            r#"{"subject":"a b/ñ~","message":{"url":"https://e.org/h?q=1","headers":{"X-A":"1"},"body":{ "a" : 1.0 }},
+                "meta":{"id":"m-1","generation":2}}"#,
+        );
+        assert_eq!(request.method, "POST");
+        assert_eq!(request.body, b"{ \"a\" : 1.0 }");
+        assert_eq!(header(&request, "content-type"), ["application/json"]);
+        assert_eq!(header(&request, "x-a"), ["1"]);
+        assert_eq!(header(&request, "chaski-id"), ["m-1"]);
+        assert_eq!(header(&request, "chaski-subject"), ["a%20b%2F%C3%B1~"]);
+        assert_eq!(header(&request, "chaski-attempt"), ["3"]);
+        assert_eq!(header(&request, "chaski-generation"), ["2"]);
+        assert_eq!(header(&request, "idempotency-key"), ["m-1"]);
+        assert!(header(&request, "user-agent")[0].starts_with("chaski/"));
+        assert_eq!(header(&request, TRACEPARENT)[0].len(), 55);
+    }
+
+    #[test]
+    fn the_producer_s_own_headers_win_and_its_trace_is_continued() {
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        let request = built(&format!(
+            r#"{{"subject":"s","message":{{"url":"http://e.org","headers":{{"USER-AGENT":"mine","idempotency-key":"k",
+                "tracestate":"a=b","traceparent":"{trace}","content-type":"text/x","Host":"evil","chaski-id":"forged"}},"body":[]}},
+                "meta":{{"id":"m","trace":"{trace}"}}}}"#
+        ));
+        assert_eq!(header(&request, "user-agent"), ["mine"]);
+        assert_eq!(header(&request, "idempotency-key"), ["k"]);
+        assert_eq!(header(&request, "tracestate"), ["a=b"]);
+        assert_eq!(header(&request, "content-type"), ["text/x"]);
+        assert_eq!(header(&request, "chaski-id"), ["m"]);
+        assert!(header(&request, "host").is_empty());
+        let sent = header(&request, TRACEPARENT);
+        assert_eq!(sent.len(), 1);
+        assert!(sent[0].starts_with("00-0af7651916cd43dd8448eb211c80319c-") && sent[0].ends_with("-00"));
+        assert_ne!(sent[0], trace);
+    }
+
+    #[test]
+    fn bodies_go_as_they_are() {
+        let body = |message: &str| {
+            let request = built(&format!(r#"{{"subject":"s","message":{{"url":"http://e.org"{message}}},"meta":{{"id":"m"}}}}"#));
+            let typed = !header(&request, "content-type").is_empty();
+            (request.body, typed)
+        };
+        assert_eq!(body(""), (vec![], false));
+        assert_eq!(body(r#","body":null"#), (b"null".to_vec(), true));
+        assert_eq!(body(r#","body":"tex\u0000t""#), (b"tex\0t".to_vec(), false));
+        assert_eq!(body(r#","body_base64":"/wA=""#), (vec![0xff, 0], false));
+    }
+
+    #[test]
+    fn a_shown_target_has_no_secrets() {
+        let shown = shown_target("https://user:pw@e.org:8443/a/b?token=x#frag").unwrap();
+        assert_eq!(shown, ("https://e.org:8443/a/b".to_owned(), "e.org".to_owned()));
+    }
+}

@@ -1,0 +1,174 @@
+//! A message's trail: the lines that are printed for it on every hop, and the metrics that are counted from
+//! them. Exact: one `attempt` line an attempt, one `dead_letter` line a burial, and so on.
+
+use tracing::info;
+
+use super::attempt::Task;
+use super::request;
+use crate::envelope::{Envelope, Meta};
+use crate::history::AttemptRecord;
+use crate::logger::TRAIL;
+use crate::time::Timestamp;
+
+/// CloudWatch's namespace of our metrics.
+const NAMESPACE: &str = "Chaski";
+
+/// Dimensions of CloudWatch metrics: fields of the line with few values only, as each combination is charged.
+const DIMENSIONS: &str = r#"[["service.name","service.version","chaski.route","chaski.queue","chaski.outcome"]]"#;
+
+/// A message was accepted, and is durable.
+pub(super) fn accepted(envelope: &Envelope, meta: &Meta, client: Option<&str>, queue: &str) {
+    let target = request::shown_target(&envelope.message.url);
+    info!(
+        target: TRAIL,
+        {
+            event.action = "accepted",
+            trace.id = request::trace_id(meta),
+            chaski.id = meta.id,
+            chaski.subject = envelope.subject,
+            chaski.client = client,
+            chaski.producer = meta.producer,
+            chaski.route = meta.route,
+            chaski.queue = queue,
+            chaski.target = target.as_ref().map(|(target, _)| target.as_str()),
+            chaski.target_host = target.as_ref().map(|(_, host)| host.as_str()),
+            chaski.generation = meta.generation,
+        },
+        "accepted"
+    );
+}
+
+/// An attempt ended. `delay_ms` is the time from acceptance to delivery, where it was delivered.
+pub(super) fn attempt(task: &Task<'_>, attempt: &AttemptRecord, detail: &str, delay_ms: Option<u64>, now: Timestamp) {
+    let emf = emf(now, delay_ms.is_some());
+    info!(
+        target: TRAIL,
+        {
+            event.action = "attempt",
+            trace.id = request::trace_id(&task.meta),
+            chaski.id = task.meta.id,
+            chaski.subject = task.envelope.subject,
+            chaski.client = task.client,
+            chaski.producer = task.meta.producer,
+            chaski.route = task.route,
+            chaski.queue = attempt.tier,
+            chaski.target = task.target,
+            chaski.target_host = task.target_host,
+            chaski.attempt = attempt.n,
+            chaski.generation = task.meta.generation,
+            chaski.outcome = attempt.outcome,
+            chaski.status = attempt.status,
+            chaski.duration_ms = attempt.duration_ms,
+            attempts = 1,
+            attempt_duration_ms = attempt.duration_ms,
+            delivery_delay_ms = delay_ms,
+            _aws = emf,
+        },
+        "{detail}"
+    );
+    let failed = attempt.outcome != crate::outcome::DELIVERED;
+    let by = [
+        ("time_by_subject", "error_by_subject", Some(task.envelope.subject.as_str())),
+        ("time_by_target", "error_by_target", task.target.as_deref()),
+        ("time_by_client", "error_by_client", task.client.as_deref()),
+    ];
+    for (time, error, value) in by {
+        if value.is_some() {
+            metric(task, time, attempt.duration_ms);
+            if failed {
+                metric(task, error, 1);
+            }
+        }
+    }
+}
+
+/// A message's first entry is settled in the consumer.
+pub(super) fn message(task: &Task<'_>) {
+    metric(task, "messages_by_subject", 1);
+    if task.client.is_some() {
+        metric(task, "messages_by_client", 1);
+    }
+}
+
+/// A failed message waits in a tier now.
+pub(super) fn retry(task: &Task<'_>, queue: &str, due: Option<Timestamp>) {
+    info!(
+        target: TRAIL,
+        {
+            event.action = "retry",
+            trace.id = request::trace_id(&task.meta),
+            chaski.id = task.meta.id,
+            chaski.subject = task.envelope.subject,
+            chaski.client = task.client,
+            chaski.route = task.route,
+            chaski.queue = queue,
+            chaski.target = task.target,
+            chaski.attempt = task.meta.attempts,
+            chaski.generation = task.meta.generation,
+            chaski.next_due = due.map(|at| at.to_string()),
+        },
+        "waits in {queue}"
+    );
+}
+
+/// A message was given up, and its record is durable.
+pub(super) fn dead_letter(letter: &crate::dead_letter::DeadLetter, trace_id: Option<&str>, route: Option<&str>, queue: &str) {
+    info!(
+        target: TRAIL,
+        {
+            event.action = "dead_letter",
+            trace.id = trace_id,
+            chaski.id = letter.id,
+            chaski.subject = letter.subject,
+            chaski.client = letter.client,
+            chaski.producer = letter.producer,
+            chaski.route = route,
+            chaski.queue = queue,
+            chaski.target = letter.target,
+            chaski.target_host = letter.target_host,
+            chaski.attempt = letter.attempts.last().map(|attempt| attempt.n),
+            chaski.generation = letter.generation,
+            chaski.outcome = letter.last_error.class,
+            chaski.status = letter.last_error.status,
+            burials = 1,
+            _aws = emf_of(letter.died_at, &[("burials", "Count")]),
+        },
+        "given up: {}",
+        letter.last_error.detail
+    );
+}
+
+fn metric(task: &Task<'_>, name: &str, value: u64) {
+    info!(
+        target: TRAIL,
+        {
+            event.action = "metric",
+            chaski.metric = name,
+            chaski.value = value,
+            chaski.id = task.meta.id,
+            chaski.subject = task.envelope.subject,
+            chaski.client = task.client,
+            chaski.target = task.target,
+            chaski.route = task.route,
+            chaski.queue = task.queue,
+        },
+        "{name}"
+    );
+}
+
+fn emf(at: Timestamp, delivered: bool) -> String {
+    let mut metrics = vec![("attempts", "Count"), ("attempt_duration_ms", "Milliseconds")];
+    if delivered {
+        metrics.push(("delivery_delay_ms", "Milliseconds"));
+    }
+    emf_of(at, &metrics)
+}
+
+fn emf_of(at: Timestamp, metrics: &[(&str, &str)]) -> String {
+    let metrics: Vec<String> = metrics.iter().map(|(name, unit)| format!(r#"{{"Name":"{name}","Unit":"{unit}"}}"#)).collect();
+    format!(
+        r#"{{"Timestamp":{},"CloudWatchMetrics":[{{"Namespace":"{NAMESPACE}","Dimensions":{DIMENSIONS},"Metrics":[{}]}}]}}"#,
+        at.millis(),
+        metrics.join(",")
+    )
+}

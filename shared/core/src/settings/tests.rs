@@ -1,0 +1,139 @@
+//! What is read, and what is complained of.
+
+use super::*;
+use crate::queue::Tier;
+
+fn read(file: &str) -> Result<Settings, Vec<String>> {
+    read_with(file, &[])
+}
+
+fn read_with(file: &str, env: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    let env = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    Settings::read(file, &env).map_err(|error| error.0.into_iter().map(|mistake| mistake.setting).collect())
+}
+
+#[test]
+fn nothing_at_all_is_the_contract_s_default() {
+    let settings = read("").unwrap();
+    assert_eq!(settings.tiers, TierDelays::default());
+    assert_eq!(settings.retry, RetryDictionary::default());
+    assert_eq!(settings.http.timeout, Duration::from_secs(10));
+    assert_eq!(settings.http.max_timeout, Duration::from_secs(30));
+    assert_eq!(settings.routes, crate::route::default_routes());
+    assert!(settings.producers.is_empty());
+}
+
+#[test]
+fn the_contract_s_example_is_read() {
+    let file = include_str!("../../../../chaski.toml");
+    let settings = read(file).unwrap();
+    assert_eq!(settings.routes, crate::route::default_routes());
+}
+
+#[test]
+fn the_environment_wins() {
+    let env = [("CHASKI_TIERS_FAST", "1s"), ("CHASKI_HTTP_TIMEOUT", "2"), ("CHASKI_LOG_LEVEL", "warn")];
+    let settings = read_with("[tiers]\nfast = \"5s\"\n[http]\ntimeout = 7", &env).unwrap();
+    assert_eq!(settings.tiers.fast, Duration::from_secs(1));
+    assert_eq!(settings.http.timeout, Duration::from_secs(2));
+    assert_eq!(settings.log.level, tracing::Level::WARN);
+}
+
+#[test]
+fn every_mistake_is_named_at_once() {
+    let file = r#"
+        surprise = 1
+        [log]
+        level = "loud"
+        bodies = "perhaps"
+        [tiers]
+        fast = "90s"
+        medium = "1500ms"
+        slow = "901s"
+        [http]
+        timeout = "1m"
+        [retry.gone]
+        [retry.http_4xx]
+        per_queue = [1]
+        queues = ["fast", "quick"]
+        [retry.http_404]
+        per_queue = 100
+        queues = ["slow"]
+        [targets]
+        allow = ["10.0.0.0/99"]
+        [[producers]]
+        id = "CRM"
+        keys = []
+        scopes = ["all"]
+        [[routes]]
+        name = "retry"
+        pattern = "a*"
+        shards = 0
+        ordering = "strict"
+        client = "none"
+        colour = "red"
+    "#;
+    let mut wrong = read(file).unwrap_err();
+    wrong.sort();
+    let expected = [
+        "http.timeout",
+        "log.bodies",
+        "log.level",
+        "producers[0].id",
+        "producers[0].keys",
+        "producers[0].scopes",
+        "retry.gone",
+        "retry.http_404",
+        "retry.http_4xx.queues",
+        "routes",
+        "routes[0].client",
+        "routes[0].colour",
+        "routes[0].name",
+        "routes[0].ordering",
+        "routes[0].shards",
+        "surprise",
+        "targets.allow",
+        "tiers",
+        "tiers.medium",
+        "tiers.slow",
+    ];
+    assert_eq!(wrong, expected);
+    assert_eq!(read("= nonsense").unwrap_err(), ["chaski.toml"]);
+}
+
+#[test]
+fn retry_tables_change_single_classes_and_statuses() {
+    let file = "[retry]\npreset = \"patient\"\n[retry.http_404]\nqueues = [\"slow\"]\n[retry.timeout]\nper_queue = [2, 3]\nqueues = [\"fast\", \"slow\"]";
+    let retry = read(file).unwrap().retry;
+    let calls = |class, status| retry.policy(crate::retry::FirstError { class, status }).unwrap().calls();
+    use crate::outcome::ErrorClass;
+    assert_eq!(calls(ErrorClass::Http4xx, Some(404)), 2);
+    assert_eq!(calls(ErrorClass::Http4xx, Some(403)), 100);
+    assert_eq!(calls(ErrorClass::Timeout, None), 6);
+    let timeout = retry.policy(crate::retry::FirstError { class: ErrorClass::Timeout, status: None }).unwrap();
+    assert_eq!([0, 1, 2, 4].map(|n| timeout.tier(n)), [Tier::Fast, Tier::Fast, Tier::Slow, Tier::Slow].map(Some));
+}
+
+#[test]
+fn timeouts_are_derived_from_one_number() {
+    let http = |seconds| HttpSettings { timeout: Duration::from_secs(1), max_timeout: Duration::from_secs(seconds) };
+    assert_eq!(http(30).function_timeout(), Duration::from_secs(42));
+    assert_eq!(http(30).visibility(), Duration::from_secs(252));
+    assert!(!http(30).escapes_dedup_window());
+    assert!(http(31).escapes_dedup_window());
+}
+
+#[test]
+fn the_bounds_of_a_timeout_are_exact() {
+    let timeout = |text: &str| read(&format!("[http]\ntimeout = \"{text}\"")).is_ok();
+    assert!(timeout("100ms") && !timeout("99ms"));
+    assert!(timeout("30s") && !timeout("30001ms"));
+    let most = |seconds: u64| read(&format!("[http]\nmax_timeout = {seconds}")).is_ok();
+    assert!(most(limits::MAX_TIMEOUT.as_secs()) && !most(limits::MAX_TIMEOUT.as_secs() + 1));
+}
+
+#[test]
+fn a_mistake_tells_both_names() {
+    let error = Settings::read("[tiers]\nfast = \"x\"", &|_| None).unwrap_err().to_string();
+    assert!(error.contains("tiers.fast (or CHASKI_TIERS_FAST)"), "{error}");
+}
