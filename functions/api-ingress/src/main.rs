@@ -1,1 +1,19 @@
-fn main() {}
+//! Lambda 1: takes messages in over HTTP, and answers once the queue has them.
+
+use chaski_aws::{AwsSettings, Clients, QueuePrefix, SqsQueues, SystemChance, SystemClock};
+use chaski_core::app::Ingress;
+use chaski_lambda::{ApiEvent, answer, start};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let settings = start("api-ingress")?;
+    let clients = Clients::new(AwsSettings::read(|name| std::env::var(name).ok())?)?;
+    let queues = SqsQueues::new(clients.sqs(), QueuePrefix::new(settings.aws.queue_prefix.as_str()));
+    let ingress = Ingress::new(settings, queues, SystemClock::start(), SystemChance);
+    let handler = service_fn(|event: LambdaEvent<ApiEvent>| {
+        let ingress = &ingress;
+        async move { Ok::<_, Error>(answer(ingress, event.payload, &event.context.request_id).await) }
+    });
+    lambda_runtime::run(handler).await.map_err(anyhow::Error::from_boxed)
+}

@@ -1,0 +1,5 @@
+//! Scripted targets, and the stack that calls them.
+
+pub mod aws;
+pub mod stack;
+pub mod target;

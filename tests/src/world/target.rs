@@ -1,0 +1,152 @@
+//! A target that does what its path says, and remembers every request.
+//!
+//! `/<run>/200`, `/<run>/400`, … answer that status; `/<run>/late` answers after [`LATE`]; `/<run>/once`
+//! fails a message's first attempt; `/<run>/flaky/20` fails 20 % of the attempts, by their message's id and
+//! number; `/<run>/slow/200` answers 200 after 200 ms. `<run>` keeps the tests apart.
+
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+/// How late a late answer is; longer than any timeout under test.
+pub const LATE: Duration = Duration::from_secs(6);
+
+/// A request, as the target got it.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// When it had come in whole.
+    pub at: Instant,
+    /// The first part of the path.
+    pub run: String,
+    /// The rest of the path.
+    pub path: String,
+    /// The method.
+    pub method: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Call {
+    /// A header's value; empty where there is none.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// The message's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.header("chaski-id")
+    }
+
+    /// The attempt's number; 0 where there is none.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.header("chaski-attempt").parse().unwrap_or(0)
+    }
+}
+
+/// The journal of all requests.
+pub type Journal = Arc<Mutex<Vec<Call>>>;
+
+/// A running target.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Where it listens.
+    pub address: SocketAddr,
+    journal: Journal,
+}
+
+impl Target {
+    /// Starts one on the address, for as long as the process lives.
+    ///
+    /// # Errors
+    /// The address is taken.
+    pub async fn start(address: SocketAddr) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("the target can't listen on {address}"))?;
+        let target = Self { address: listener.local_addr()?, journal: Journal::default() };
+        tokio::spawn(serve(listener, target.journal.clone()));
+        Ok(target)
+    }
+
+    /// The URL of a path of a run.
+    #[must_use]
+    pub fn url(&self, run: &str, path: &str) -> String {
+        format!("http://{}/{run}/{path}", self.address)
+    }
+
+    /// The requests of a run so far, in the order in which they came.
+    #[must_use]
+    pub fn calls(&self, run: &str) -> Vec<Call> {
+        let journal = self.journal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        journal.iter().filter(|call| call.run == run).cloned().collect()
+    }
+}
+
+async fn serve(listener: TcpListener, journal: Journal) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let journal = journal.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| answer(request, journal.clone()));
+            // A caller that hangs up in the middle is part of the script.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn answer(request: Request<Incoming>, journal: Journal) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let (run, path) = head.uri.path().trim_start_matches('/').split_once('/').unwrap_or_default();
+    let call = Call {
+        at: Instant::now(),
+        run: run.to_owned(),
+        path: path.to_owned(),
+        method: head.method.to_string(),
+        headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        body,
+    };
+    let (status, wait) = script(&call);
+    if let Ok(mut journal) = journal.lock() {
+        journal.push(call);
+    }
+    tokio::time::sleep(wait).await;
+    let mut response = Response::new(Full::new(Bytes::from(format!("{{\"status\":{status}}}"))));
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::IM_A_TEAPOT);
+    Ok(response)
+}
+
+/// The status that a call is answered with, and after how long.
+fn script(call: &Call) -> (u16, Duration) {
+    let now = Duration::ZERO;
+    match call.path.split_once('/').unwrap_or((&call.path, "")) {
+        ("late", _) => (200, LATE),
+        ("once", _) => (if call.attempt() == 1 { 500 } else { 200 }, now),
+        ("flaky", percent) => (if chance(call) < percent.parse().unwrap_or(0) { 500 } else { 200 }, now),
+        ("slow", millis) => (200, Duration::from_millis(millis.parse().unwrap_or(0))),
+        (status, _) => (status.parse().unwrap_or(404), now),
+    }
+}
+
+/// 0 to 99, the same for the same attempt of the same message.
+fn chance(call: &Call) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (call.id(), call.attempt()).hash(&mut hasher);
+    hasher.finish() % 100
+}

@@ -1,0 +1,258 @@
+//! template.yaml is held to the settings: queues, mappings, roles and timeouts are what the code derives.
+//!
+//! What the local AWS does not enforce (the rights of a mapping's poller, a queue's visibility) is held here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chaski_core::queue::{QueueName, Tier};
+use chaski_core::retry::TierDelays;
+use chaski_core::settings::{HttpSettings, Settings, variable};
+use serde_yaml_ng::Value;
+
+fn template() -> Value {
+    serde_yaml_ng::from_str(include_str!("../../template.yaml")).unwrap()
+}
+
+fn settings() -> Settings {
+    Settings::read(include_str!("../../chaski.toml"), &|_| None).unwrap()
+}
+
+/// A value as text, whatever its tag: `!GetAtt LastNet.Arn` is `LastNet.Arn`.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Tagged(tagged) => text(&tagged.value),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(value) => value.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn texts(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Sequence(items) => items.iter().map(text).collect(),
+        Value::Null => BTreeSet::new(),
+        one => BTreeSet::from([text(one)]),
+    }
+}
+
+/// Resources of a type, by their logical id.
+fn resources(template: &Value, kind: &str) -> BTreeMap<String, Value> {
+    let all = template["Resources"].as_mapping().unwrap();
+    let of_kind = all.iter().filter(|(_, resource)| resource["Type"] == kind);
+    of_kind.map(|(id, resource)| (text(id), resource.clone())).collect()
+}
+
+/// Every queue that the settings ask for, with its resource's logical id.
+fn queues(template: &Value) -> BTreeMap<QueueName, String> {
+    let found = resources(template, "AWS::SQS::Queue").into_iter().map(|(id, queue)| {
+        let name = text(&queue["Properties"]["QueueName"]);
+        let short = name.strip_prefix("${AWS::StackName}-").and_then(|name| name.strip_suffix(".fifo"));
+        (QueueName::parse(short.unwrap_or_else(|| panic!("{name}"))).unwrap(), id)
+    });
+    found.collect()
+}
+
+fn shards(settings: &Settings) -> BTreeSet<QueueName> {
+    let of_route = |route: &chaski_core::route::Route| {
+        let name = route.name.clone();
+        (0..route.shards).map(move |shard| QueueName::Shard { route: name.clone(), shard })
+    };
+    settings.routes.iter().flat_map(of_route).collect()
+}
+
+fn tiers() -> BTreeSet<QueueName> {
+    Tier::ALL.into_iter().map(QueueName::Tier).collect()
+}
+
+#[test]
+fn the_queues_are_those_of_the_settings() {
+    let template = template();
+    let found: BTreeSet<QueueName> = queues(&template).into_keys().collect();
+    let mut expected = shards(&settings());
+    expected.extend(tiers());
+    expected.insert(QueueName::LastNet);
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn every_queue_is_as_the_contract_says() {
+    let template = template();
+    for (id, queue) in resources(&template, "AWS::SQS::Queue") {
+        for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
+            assert_eq!(queue[policy], "Retain", "{id}");
+        }
+        let properties = &queue["Properties"];
+        for (name, expected) in [
+            ("FifoQueue", "true"),
+            ("DeduplicationScope", "messageGroup"),
+            ("FifoThroughputLimit", "perMessageGroupId"),
+            ("ContentBasedDeduplication", "false"),
+            ("MessageRetentionPeriod", "1209600"),
+            ("SqsManagedSseEnabled", "true"),
+        ] {
+            assert_eq!(text(&properties[name]), expected, "{id}.{name}");
+        }
+        let visibility = format!("{:?}", properties["VisibilityTimeout"]);
+        assert!(visibility.contains("HttpMaxTimeout") && visibility.contains("Visibility"), "{id}: {visibility}");
+        if id == "LastNet" {
+            assert!(properties["RedrivePolicy"].is_null());
+        } else {
+            assert_eq!(text(&properties["RedrivePolicy"]["deadLetterTargetArn"]), "LastNet.Arn", "{id}");
+            assert_eq!(properties["RedrivePolicy"]["maxReceiveCount"], 1_000, "{id}");
+        }
+        let tier = id.strip_prefix("Retry").map(|tier| format!("Retry{tier}Delay"));
+        assert_eq!(properties.get("DelaySeconds").map(text), tier, "{id}");
+    }
+}
+
+#[test]
+fn timeouts_and_visibility_are_derived_from_one_number() {
+    let template = template();
+    let table = template["Mappings"]["HttpMaxTimeout"].as_mapping().unwrap();
+    let allowed = texts(&template["Parameters"]["HttpMaxTimeout"]["AllowedValues"]);
+    assert_eq!(table.keys().map(text).collect::<BTreeSet<_>>(), allowed);
+    for (seconds, derived) in table {
+        let max_timeout = Duration::from_secs(text(seconds).parse().unwrap());
+        let http = HttpSettings { timeout: Duration::from_secs(1), max_timeout };
+        assert_eq!(derived["Function"], http.function_timeout().as_secs(), "{seconds:?}");
+        assert_eq!(derived["Visibility"], http.visibility().as_secs(), "{seconds:?}");
+    }
+    for function in ["SqsConsumer", "SqsErrorConsumer"] {
+        let timeout = format!("{:?}", template["Resources"][function]["Properties"]["Timeout"]);
+        assert!(timeout.contains("HttpMaxTimeout") && timeout.contains("Function"), "{timeout}");
+    }
+}
+
+#[test]
+fn the_parameters_defaults_are_the_settings_defaults() {
+    let template = template();
+    let default = |name: &str| text(&template["Parameters"][name]["Default"]);
+    let (settings, delays) = (settings(), TierDelays::default());
+    for (name, delay) in [("Fast", delays.fast), ("Medium", delays.medium), ("Slow", delays.slow)] {
+        assert_eq!(default(&format!("Retry{name}Delay")), delay.as_secs().to_string());
+    }
+    assert_eq!(default("HttpTimeout"), format!("{}s", settings.http.timeout.as_secs()));
+    assert_eq!(default("HttpMaxTimeout"), settings.http.max_timeout.as_secs().to_string());
+    assert_eq!(default("LogLevel"), settings.log.level.to_string().to_lowercase());
+    assert_eq!(default("LogBodies"), settings.log.bodies.to_string());
+    assert_eq!(default("Producers"), if settings.producers.is_empty() { "none" } else { "configured" });
+}
+
+/// The queues that a function's mappings read.
+fn read_by(template: &Value, function: &str) -> BTreeSet<QueueName> {
+    let ids: BTreeMap<String, QueueName> = queues(template).into_iter().map(|(name, id)| (id, name)).collect();
+    let events = template["Resources"][function]["Properties"]["Events"].as_mapping().unwrap();
+    let mut read = BTreeSet::new();
+    for (name, event) in events {
+        let properties = &event["Properties"];
+        assert_eq!(event["Type"], "SQS", "{name:?}");
+        assert_eq!(texts(&properties["FunctionResponseTypes"]), BTreeSet::from(["ReportBatchItemFailures".to_owned()]), "{name:?}");
+        assert_eq!(properties["BatchSize"], 10, "{name:?}");
+        assert_eq!(text(&properties["ScalingConfig"]["MaximumConcurrency"]), "MaximumConcurrency", "{name:?}");
+        let queue = text(&properties["Queue"]);
+        assert!(read.insert(ids[queue.strip_suffix(".Arn").unwrap()].clone()), "{queue} has two mappings");
+    }
+    read
+}
+
+#[test]
+fn every_queue_has_one_reader_that_reports_its_failures() {
+    let template = template();
+    assert_eq!(read_by(&template, "SqsConsumer"), shards(&settings()));
+    let mut behind = tiers();
+    behind.insert(QueueName::LastNet);
+    assert_eq!(read_by(&template, "SqsErrorConsumer"), behind);
+    assert!(template["Resources"]["ApiIngress"]["Properties"]["Events"].is_null());
+}
+
+/// What a role allows: each action with its resources.
+fn rights(template: &Value, role: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut rights: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let policies = template["Resources"][role]["Properties"]["Policies"].as_sequence().unwrap();
+    for statement in policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_sequence().unwrap()) {
+        assert_eq!(statement["Effect"], "Allow");
+        assert!(statement.get("NotAction").is_none() && statement.get("NotResource").is_none());
+        for action in texts(&statement["Action"]) {
+            rights.entry(action).or_default().extend(texts(&statement["Resource"]));
+        }
+    }
+    rights
+}
+
+#[test]
+fn each_role_may_do_exactly_what_its_function_does() {
+    let template = template();
+    let ids = queues(&template);
+    let arns = |names: &BTreeSet<QueueName>| names.iter().map(|name| format!("{}.Arn", ids[name])).collect::<BTreeSet<_>>();
+    let (shards, tiers) = (arns(&shards(&settings())), arns(&tiers()));
+    let mut behind = tiers.clone();
+    behind.insert("LastNet.Arn".to_owned());
+    let only = |name: &str| BTreeSet::from([name.to_owned()]);
+    let receive = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"];
+
+    for (role, sends, reads, logs) in [
+        ("ApiIngressRole", &shards, None, "ApiIngressLogs.Arn"),
+        ("SqsConsumerRole", &tiers, Some(&shards), "SqsConsumerLogs.Arn"),
+        ("SqsErrorConsumerRole", &tiers, Some(&behind), "SqsErrorConsumerLogs.Arn"),
+    ] {
+        let mut expected = BTreeMap::from([
+            ("sqs:SendMessage".to_owned(), sends.clone()),
+            ("logs:CreateLogStream".to_owned(), only(logs)),
+            ("logs:PutLogEvents".to_owned(), only(logs)),
+        ]);
+        if let Some(reads) = reads {
+            expected.extend(receive.iter().map(|action| ((*action).to_owned(), reads.clone())));
+            expected.insert("dynamodb:PutItem".to_owned(), only("DeadLetters.Arn"));
+        }
+        assert_eq!(rights(&template, role), expected, "{role}");
+    }
+}
+
+#[test]
+fn the_table_keeps_what_it_has() {
+    let template = template();
+    let tables = resources(&template, "AWS::DynamoDB::Table");
+    let table = &tables["DeadLetters"];
+    assert_eq!(table["DeletionPolicy"], "Retain");
+    let properties = &table["Properties"];
+    assert_eq!(properties["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    assert_eq!(text(&template["Parameters"]["DeadLetterTtl"]["Default"]), "false");
+    assert_eq!(text(&template["Parameters"]["TableDeletionProtection"]["Default"]), "true");
+    let indexes: BTreeSet<String> =
+        properties["GlobalSecondaryIndexes"].as_sequence().unwrap().iter().map(|index| text(&index["IndexName"])).collect();
+    assert_eq!(indexes, ["by_id", "by_subject", "by_target"].map(str::to_owned).into());
+}
+
+/// Each variable is a setting's, so that none is a slip of the pen that nobody reads.
+#[test]
+fn the_environment_is_small_and_known() {
+    let template = template();
+    let known: BTreeSet<String> =
+        ["log.level", "log.bodies", "http.timeout", "http.max_timeout", "tiers.fast", "tiers.medium", "tiers.slow", "aws.queue_prefix", "aws.table"]
+            .map(variable)
+            .into();
+    let global = template["Globals"]["Function"]["Environment"]["Variables"].as_mapping().unwrap();
+    for function in ["ApiIngress", "SqsConsumer", "SqsErrorConsumer"] {
+        let own = &template["Resources"][function]["Properties"]["Environment"]["Variables"];
+        let pairs: Vec<_> = global.iter().chain(own.as_mapping().into_iter().flatten()).collect();
+        assert!(pairs.iter().all(|(name, _)| known.contains(&text(name))), "{pairs:?}");
+        let size: usize = pairs.iter().map(|(name, value)| text(name).len() + text(value).len()).sum();
+        assert!(size < 4_096 / 2, "{function}: {size} bytes of 4,096");
+    }
+}
+
+#[test]
+fn the_ingress_changes_after_the_consumers_and_asks_for_iam() {
+    let template = template();
+    assert_eq!(
+        texts(&template["Resources"]["ApiIngress"]["DependsOn"]),
+        ["SqsConsumerAliaslive", "SqsErrorConsumerAliaslive"].map(str::to_owned).into()
+    );
+    for (id, route) in resources(&template, "AWS::ApiGatewayV2::Route") {
+        let authorization = format!("{:?}", route["Properties"]["AuthorizationType"]);
+        assert!(authorization.contains("HasProducers") && authorization.contains("AWS_IAM"), "{id}: {authorization}");
+    }
+}
