@@ -1,3 +1,6 @@
-//! The world that Chaski is tested in: scripted targets, a deployed stack, and what they saw.
+//! The world that Chaski is tested in: scripted targets, a deployed stack and what they saw; and the rules that every
+//! home of the use cases is held to.
 
+pub mod conformance;
+pub mod home;
 pub mod world;

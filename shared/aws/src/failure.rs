@@ -12,7 +12,10 @@ where
     R: std::fmt::Debug + 'static,
 {
     if let SdkError::ServiceError(context) = error {
-        let (code, words) = (context.err().code().unwrap_or("no code"), context.err().message().unwrap_or("no words"));
+        let (code, words) = (
+            context.err().code().unwrap_or("no code"),
+            context.err().message().unwrap_or("no words"),
+        );
         return format!("{code}: {words}");
     }
     let mut line = error.to_string();
@@ -30,7 +33,11 @@ pub(crate) fn is_the_entrys_fault(code: &str) -> bool {
     let code = code.rsplit(['.', '#']).next().unwrap_or(code);
     matches!(
         code,
-        "InvalidMessageContents" | "InvalidParameterValue" | "InvalidAttributeValue" | "MissingParameter" | "MessageTooLong"
+        "InvalidMessageContents"
+            | "InvalidParameterValue"
+            | "InvalidAttributeValue"
+            | "MissingParameter"
+            | "MessageTooLong"
     )
 }
 
@@ -40,10 +47,21 @@ mod tests {
 
     #[test]
     fn only_an_entry_that_is_wrong_in_itself_is_refused_for_good() {
-        for code in ["InvalidMessageContents", "com.amazonaws.sqs#InvalidMessageContents", "AWS.SimpleQueueService.MessageTooLong"] {
+        for code in [
+            "InvalidMessageContents",
+            "com.amazonaws.sqs#InvalidMessageContents",
+            "AWS.SimpleQueueService.MessageTooLong",
+        ] {
             assert!(is_the_entrys_fault(code), "{code}");
         }
-        for code in ["", "RequestThrottled", "ThrottlingException", "InternalFailure", "AccessDenied", "QueueDoesNotExist"] {
+        for code in [
+            "",
+            "RequestThrottled",
+            "ThrottlingException",
+            "InternalFailure",
+            "AccessDenied",
+            "QueueDoesNotExist",
+        ] {
             assert!(!is_the_entrys_fault(code), "{code}");
         }
     }

@@ -33,7 +33,10 @@ impl<'a> Lanes<'a> {
                 None => lanes.push(VecDeque::from([(place, entry)])),
             }
         }
-        Self { waiting: lanes.into(), fates: Vec::new() }
+        Self {
+            waiting: lanes.into(),
+            fates: Vec::new(),
+        }
     }
 
     /// The entries of the next call, each the head of its lane; `None` when nothing waits. The lanes of a
@@ -42,7 +45,9 @@ impl<'a> Lanes<'a> {
         let mut call = Call::default();
         let mut bytes = 0;
         while call.heads.len() < ENQUEUE_CALL_ENTRIES {
-            let Some(mut lane) = self.waiting.pop_front() else { break };
+            let Some(mut lane) = self.waiting.pop_front() else {
+                break;
+            };
             let Some(head) = lane.pop_front() else { continue };
             bytes += head.1.body.len();
             if bytes > ENQUEUE_CALL_BYTES && !call.heads.is_empty() {
@@ -59,7 +64,11 @@ impl<'a> Lanes<'a> {
     /// Notes the fates of a call, one for each of its entries: a lane goes on after an entry that was taken,
     /// and ends at one that was not.
     pub(crate) fn told(&mut self, call: Call<'a>, fates: Vec<Fate>) {
-        let untold = || Err(EnqueueError::Unavailable("the queue's answer does not name it".to_owned()));
+        let untold = || {
+            Err(EnqueueError::Unavailable(
+                "the queue's answer does not name it".to_owned(),
+            ))
+        };
         let fates = fates.into_iter().chain(std::iter::repeat_with(untold));
         for (((place, _), lane), fate) in call.heads.into_iter().zip(call.rest).zip(fates) {
             if fate.is_err() {
@@ -84,7 +93,9 @@ impl<'a> Lanes<'a> {
     }
 
     fn end(&mut self, lane: VecDeque<Placed<'a>>, why: &str) {
-        let not_sent = lane.into_iter().map(|(place, _)| (place, Err(EnqueueError::Unavailable(why.to_owned()))));
+        let not_sent = lane
+            .into_iter()
+            .map(|(place, _)| (place, Err(EnqueueError::Unavailable(why.to_owned()))));
         self.fates.extend(not_sent);
     }
 }
@@ -110,7 +121,7 @@ mod tests {
     use crate::sqs_queues::tests::entry;
 
     /// Runs all calls; `takes` says which entry the queue takes. The entries written, in their order.
-    fn run<'a>(entries: &'a [Entry], takes: impl Fn(&Entry) -> bool) -> (Vec<&'a Entry>, Vec<Fate>) {
+    fn run(entries: &[Entry], takes: impl Fn(&Entry) -> bool) -> (Vec<&Entry>, Vec<Fate>) {
         let mut lanes = Lanes::new(entries.iter().enumerate());
         let mut written = Vec::new();
         while let Some(call) = lanes.next_call() {
@@ -129,7 +140,10 @@ mod tests {
         }
         let mut fates = lanes.fates();
         fates.sort_by_key(|(place, _)| *place);
-        assert_eq!(fates.iter().map(|(place, _)| *place).collect::<Vec<_>>(), (0..entries.len()).collect::<Vec<_>>());
+        assert_eq!(
+            fates.iter().map(|(place, _)| *place).collect::<Vec<_>>(),
+            (0..entries.len()).collect::<Vec<_>>()
+        );
         (written, fates.into_iter().map(|(_, fate)| fate).collect())
     }
 
@@ -156,7 +170,9 @@ mod tests {
     #[test]
     fn a_call_is_within_both_limits_of_sqs() {
         let body = "x".repeat(ENQUEUE_CALL_BYTES / 4);
-        let entries: Vec<Entry> = (0..25).map(|n| entry(&format!("g{n}"), if n < 6 { &body } else { "x" })).collect();
+        let entries: Vec<Entry> = (0..25)
+            .map(|n| entry(&format!("g{n}"), if n < 6 { &body } else { "x" }))
+            .collect();
         let mut lanes = Lanes::new(entries.iter().enumerate());
         let mut sizes = Vec::new();
         while let Some(call) = lanes.next_call() {

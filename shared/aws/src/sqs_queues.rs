@@ -74,10 +74,20 @@ impl SqsQueues {
                 .message_deduplication_id(&entry.dedup)
                 .build()
         });
-        let entries: Vec<_> = entries.collect::<Result<_, _>>().map_err(|error| EnqueueError::Refused(error.to_string()))?;
-        let sent = self.client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await;
+        let entries: Vec<_> = entries
+            .collect::<Result<_, _>>()
+            .map_err(|error| EnqueueError::Refused(error.to_string()))?;
+        let sent = self
+            .client
+            .send_message_batch()
+            .queue_url(url)
+            .set_entries(Some(entries))
+            .send()
+            .await;
         match sent {
-            Ok(answer) => Ok((0..call.entries().len()).map(|n| fate(&answer, &n.to_string())).collect()),
+            Ok(answer) => Ok((0..call.entries().len())
+                .map(|n| fate(&answer, &n.to_string()))
+                .collect()),
             Err(error) => Err(EnqueueError::Unavailable(describe(&error))),
         }
     }
@@ -92,10 +102,19 @@ impl SqsQueues {
                     .visibility_timeout(whole_seconds(*delay))
                     .build()
             });
-            let Ok(changes) = changes.collect::<Result<Vec<_>, _>>() else { continue };
-            let call = self.client.change_message_visibility_batch().queue_url(self.prefix.url(queue));
+            let Ok(changes) = changes.collect::<Result<Vec<_>, _>>() else {
+                continue;
+            };
+            let call = self
+                .client
+                .change_message_visibility_batch()
+                .queue_url(self.prefix.url(queue));
             let troubles = match call.set_entries(Some(changes)).send().await {
-                Ok(answer) => answer.failed().iter().map(|failed| failed.code().to_owned()).collect(),
+                Ok(answer) => answer
+                    .failed()
+                    .iter()
+                    .map(|failed| failed.code().to_owned())
+                    .collect(),
                 Err(error) => vec![describe(&error)],
             };
             for trouble in troubles {
@@ -108,31 +127,56 @@ impl SqsQueues {
     pub(crate) async fn give_back(&self, entries: &[(&Leased, Duration)]) {
         let queues = by_queue(entries.iter().map(|(leased, _)| &leased.queue));
         let all = queues.into_iter().map(|(queue, places)| async move {
-            let its: Vec<_> = places.into_iter().filter_map(|place| entries.get(place).copied()).collect();
+            let its: Vec<_> = places
+                .into_iter()
+                .filter_map(|place| entries.get(place).copied())
+                .collect();
             self.hide(queue, &its).await;
         });
         if timeout(GIVE_BACK, join_all(all)).await.is_err() {
-            warn!(event.action = "not_given_back", "entries stay hidden until their lease ends: there was no time left");
+            warn!(
+                event.action = "not_given_back",
+                "entries stay hidden until their lease ends: there was no time left"
+            );
         }
     }
 }
 
 impl Enqueue for SqsQueues {
     async fn enqueue(&self, entry: &Entry) -> Result<(), EnqueueError> {
-        let call = self.client.send_message().queue_url(self.prefix.url(&entry.queue)).message_body(&entry.body);
-        let sent = call.message_group_id(&entry.group).message_deduplication_id(&entry.dedup).send().await;
+        let call = self
+            .client
+            .send_message()
+            .queue_url(self.prefix.url(&entry.queue))
+            .message_body(&entry.body);
+        let sent = call
+            .message_group_id(&entry.group)
+            .message_deduplication_id(&entry.dedup)
+            .send()
+            .await;
         sent.map(|_| ()).map_err(|error| {
-            let refused = error.as_service_error().and_then(ProvideErrorMetadata::code).is_some_and(is_the_entrys_fault);
-            if refused { EnqueueError::Refused(describe(&error)) } else { EnqueueError::Unavailable(describe(&error)) }
+            let refused = error
+                .as_service_error()
+                .and_then(ProvideErrorMetadata::code)
+                .is_some_and(is_the_entrys_fault);
+            if refused {
+                EnqueueError::Refused(describe(&error))
+            } else {
+                EnqueueError::Unavailable(describe(&error))
+            }
         })
     }
 
     async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<(), EnqueueError>> {
         let until = Instant::now() + ALL;
-        let queues = by_queue(entries.iter().map(|entry| &entry.queue)).into_iter().map(|(queue, places)| {
-            let its = places.into_iter().filter_map(|place| Some((place, entries.get(place)?)));
-            self.send(queue, Lanes::new(its), until)
-        });
+        let queues = by_queue(entries.iter().map(|entry| &entry.queue))
+            .into_iter()
+            .map(|(queue, places)| {
+                let its = places
+                    .into_iter()
+                    .filter_map(|place| Some((place, entries.get(place)?)));
+                self.send(queue, Lanes::new(its), until)
+            });
         let mut told: Vec<(usize, Fate)> = join_all(queues).await.concat();
         told.sort_by_key(|(place, _)| *place);
         told.into_iter().map(|(_, fate)| fate).collect()
@@ -156,12 +200,18 @@ fn fate(answer: &SendMessageBatchOutput, id: &str) -> Fate {
     if let Some(failed) = answer.failed().iter().find(|failed| failed.id() == id) {
         let words = format!("{}: {}", failed.code(), failed.message().unwrap_or("no words"));
         let refused = is_the_entrys_fault(failed.code());
-        return Err(if refused { EnqueueError::Refused(words) } else { EnqueueError::Unavailable(words) });
+        return Err(if refused {
+            EnqueueError::Refused(words)
+        } else {
+            EnqueueError::Unavailable(words)
+        });
     }
     if answer.successful().iter().any(|taken| taken.id() == id) {
         return Ok(());
     }
-    Err(EnqueueError::Unavailable("the queue's answer does not name it".to_owned()))
+    Err(EnqueueError::Unavailable(
+        "the queue's answer does not name it".to_owned(),
+    ))
 }
 
 /// Never less than was asked for: 5.2 s are 6.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use aws_sdk_sqs::config::{Credentials, Region};
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
@@ -17,7 +18,9 @@ pub(crate) type Answer = Option<(u16, Value)>;
 
 /// Answers by this function of the operation (`SendMessage`) and the request's JSON.
 #[derive(Clone)]
-struct Service(Arc<dyn Fn(&str, Value) -> Answer + Send + Sync>);
+struct Service(Arc<Answering>);
+
+type Answering = dyn Fn(&str, Value) -> Answer + Send + Sync;
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,26 +36,49 @@ impl HttpClient for Service {
 
 impl HttpConnector for Service {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let operation = request.headers().get("x-amz-target").unwrap().rsplit('.').next().unwrap().to_owned();
+        let operation = request
+            .headers()
+            .get("x-amz-target")
+            .unwrap()
+            .rsplit('.')
+            .next()
+            .unwrap()
+            .to_owned();
         let body = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
         let answer = (self.0)(&operation, body);
         HttpConnectorFuture::new(async move {
-            let Some((status, body)) = answer else { return std::future::pending().await };
-            Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body.to_string())))
+            let Some((status, body)) = answer else {
+                return std::future::pending().await;
+            };
+            Ok(HttpResponse::new(
+                status.try_into().unwrap(),
+                SdkBody::from(body.to_string()),
+            ))
         })
     }
 }
 
 /// A client of SQS whose service this function is; tries and times are the real ones.
 pub(crate) fn sqs(answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static) -> aws_sdk_sqs::Client {
-    let config = crate::client::tuned!(aws_sdk_sqs, &credentials(), Region::from_static("us-east-1"), service(answer));
+    let config = crate::client::tuned!(
+        aws_sdk_sqs,
+        &credentials(),
+        Region::from_static("us-east-1"),
+        service(answer)
+    );
     aws_sdk_sqs::Client::from_conf(config.build())
 }
 
 /// A client of DynamoDB whose service this function is.
-pub(crate) fn dynamodb(answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static) -> aws_sdk_dynamodb::Client {
-    let config =
-        crate::client::tuned!(aws_sdk_dynamodb, &credentials(), Region::from_static("us-east-1"), service(answer));
+pub(crate) fn dynamodb(
+    answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static,
+) -> aws_sdk_dynamodb::Client {
+    let config = crate::client::tuned!(
+        aws_sdk_dynamodb,
+        &credentials(),
+        Region::from_static("us-east-1"),
+        service(answer)
+    );
     aws_sdk_dynamodb::Client::from_conf(config.build())
 }
 

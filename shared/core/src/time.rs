@@ -119,7 +119,7 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
 pub fn format_span(span: Duration) -> String {
     let ms = span.as_millis();
     for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if ms >= size && ms % size == 0 {
+        if ms >= size && ms.is_multiple_of(size) {
             return format!("{}{unit}", ms / size);
         }
     }

@@ -1,7 +1,7 @@
 //! The outbound HTTP client of Chaski: the port `Target` over real sockets, behind the core's address guard.
 //!
-//! HTTP/1.1 over TCP and TLS. HTTP/2 would add a third of a megabyte to each function and help little: a target
-//! gets few requests at once, and each attempt shall stand or fall alone, not with its neighbours' connection.
+//! HTTP/1.1 over TCP and TLS, no HTTP/2: a target gets few requests at once, each attempt shall stand or fall alone
+//! and not with its neighbours' connection, and each function is smaller without it.
 
 mod answer;
 mod deadline;

@@ -87,10 +87,9 @@ impl Target for HttpTarget {
 }
 
 /// Lets the runtime hear of pooled connections that the target closed while nobody looked, as when a function was
-/// frozen between two events. Otherwise the request would be written to a dead connection, and fail, for what
-/// was written may not be sent again. The first turn lets the runtime ask the system what happened, the second lets
-/// the connections' tasks act on it; see `a_close_that_nobody_looked_at_is_noticed`.
+/// frozen between two events. Without it the request would be written to a dead connection and fail, for what was
+/// written is not sent again; with it the client below finds the connection closed before it writes, and takes
+/// another. The test is `a_close_that_nobody_looked_at_is_noticed`.
 async fn notice_closed_connections() {
-    tokio::task::yield_now().await;
     tokio::task::yield_now().await;
 }

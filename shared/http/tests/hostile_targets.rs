@@ -79,13 +79,9 @@ async fn a_target_that_accepts_and_closes_breaks_the_connection() {
 
 #[tokio::test]
 async fn a_reset_after_the_request_was_read_is_one_request() {
-    // The last byte of the body stays unread, so that closing the socket sends a reset.
-    let hostile = target(|mut peer| {
-        let mut head = [0; 64];
-        let _ = std::io::Read::read(&mut peer.stream, &mut head);
-    });
+    let hostile = target(|peer| peer.reset_after_request(5));
     assert_broken(call(&hostile).await, "reset");
-    assert_eq!(hostile.tally.connections(), 1);
+    assert_eq!((hostile.tally.connections(), hostile.tally.requests()), (1, 1));
 }
 
 #[tokio::test]
@@ -368,7 +364,10 @@ async fn odd_answers_that_keep_to_the_protocol_are_answers() {
 async fn endless_1xx_are_a_timeout() {
     let hostile = target(|mut peer| {
         peer.request();
-        while peer.say("HTTP/1.1 100 Continue\r\n\r\n".repeat(100)) {}
+        // Not as fast as it can: a debug build reads each of the parser's buffers for seconds.
+        while peer.say("HTTP/1.1 100 Continue\r\n\r\n".repeat(20)) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     });
     let result = call(&hostile).await;
     assert!(is_timeout(&result), "{result:?}");
@@ -412,11 +411,10 @@ async fn headers_of_the_answer_come_as_they_are() {
 #[tokio::test]
 async fn a_body_is_kept_byte_for_byte_and_never_decompressed() {
     let bytes = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\0\x01\x1b[31m\r\n\xff\xfe".to_vec();
-    let mut raw = format!(
+    let raw = format!(
         "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
         bytes.len()
     );
-    raw.push_str("");
     let answer = ok(call(&answering([raw.into_bytes(), bytes.clone()].concat())).await);
     assert_eq!((answer.body, answer.truncated), (bytes, false));
     assert!(

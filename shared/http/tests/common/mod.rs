@@ -1,5 +1,9 @@
 //! Targets that misbehave: sockets on loopback, a script for each connection.
 #![expect(dead_code, reason = "each test binary uses a part of it")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise, its helpers too"
+)]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,17 +17,17 @@ use chaski_core::time::Timestamp;
 use chaski_http::{Found, HttpTarget, Lookup};
 
 /// Of an attempt against a target that never ends it.
-pub const DEADLINE: Duration = Duration::from_millis(400);
+pub(crate) const DEADLINE: Duration = Duration::from_millis(400);
 
 /// Of an attempt that shall not come near it.
-pub const AMPLE: Duration = Duration::from_secs(20);
+pub(crate) const AMPLE: Duration = Duration::from_secs(20);
 
 /// How long past its deadline an attempt may end, on a machine that does much at once.
-pub const MARGIN: Duration = Duration::from_secs(1);
+pub(crate) const MARGIN: Duration = Duration::from_secs(1);
 
 /// What a target saw and did.
 #[derive(Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     connections: AtomicUsize,
     requests: AtomicUsize,
     /// Connections whose script came to its end.
@@ -32,32 +36,32 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 
-    pub fn ended(&self) -> usize {
+    pub(crate) fn ended(&self) -> usize {
         self.ended.load(Ordering::SeqCst)
     }
 
-    pub fn written(&self) -> usize {
+    pub(crate) fn written(&self) -> usize {
         self.written.load(Ordering::SeqCst)
     }
 }
 
 /// One accepted connection, in the hands of a script.
-pub struct Peer {
-    pub stream: TcpStream,
-    pub tally: Arc<Tally>,
+pub(crate) struct Peer {
+    pub(crate) stream: TcpStream,
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl Peer {
     /// Reads one request whole and gives its head and body. `None` at the end of the connection.
-    pub fn request(&mut self) -> Option<(String, Vec<u8>)> {
+    pub(crate) fn request(&mut self) -> Option<(String, Vec<u8>)> {
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
@@ -75,27 +79,42 @@ impl Peer {
     }
 
     /// Writes; false when the other side has gone.
-    pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+    pub(crate) fn say(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         let bytes = bytes.as_ref();
         let said = self.stream.write_all(bytes).is_ok();
         self.tally.written.fetch_add(bytes.len(), Ordering::SeqCst);
         said
     }
 
-    /// Closes with a reset instead of an end: what is unread when a socket closes makes the system send one.
-    pub fn reset_on_more(&mut self) {
-        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    /// Reads a request but for the last byte of its body, which makes the system send a reset when the socket
+    /// closes. `body` is the body's size.
+    pub(crate) fn reset_after_request(mut self, body: usize) {
+        let mut read = Vec::new();
+        let mut byte = [0];
+        let whole = |read: &[u8]| {
+            read.windows(4)
+                .position(|end| end == b"\r\n\r\n")
+                .map(|at| at + 4 + body)
+        };
+        while whole(&read).is_none_or(|size| read.len() + 1 < size) {
+            if self.stream.read(&mut byte).is_ok_and(|count| count > 0) {
+                read.push(byte[0]);
+            } else {
+                return;
+            }
+        }
+        self.tally.requests.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Waits until the other side has closed.
-    pub fn until_closed(&mut self) {
+    pub(crate) fn until_closed(&mut self) {
         let mut rest = [0; 4_096];
         while self.stream.read(&mut rest).is_ok_and(|count| count > 0) {}
     }
 }
 
 /// A header of a request's head, by its name in lower case.
-pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = head.lines().filter_map(|line| line.split_once(": "));
     lines
         .find(|(own, _)| own.eq_ignore_ascii_case(name))
@@ -103,19 +122,19 @@ pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// A listening target.
-pub struct Hostile {
-    pub address: SocketAddr,
-    pub tally: Arc<Tally>,
+pub(crate) struct Hostile {
+    pub(crate) address: SocketAddr,
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl Hostile {
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 }
 
 /// Listens on loopback and runs `script` for each connection, in a thread of its own.
-pub fn target(script: impl Fn(Peer) + Send + Sync + 'static) -> Hostile {
+pub(crate) fn target(script: impl Fn(Peer) + Send + Sync + 'static) -> Hostile {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let tally = Arc::new(Tally::default());
@@ -141,13 +160,13 @@ pub fn target(script: impl Fn(Peer) + Send + Sync + 'static) -> Hostile {
 }
 
 /// A target that answers every request of a connection with the same bytes.
-pub fn answering(answer: impl Into<Vec<u8>>) -> Hostile {
+pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> Hostile {
     let answer = answer.into();
     target(move |mut peer| while peer.request().is_some() && peer.say(&answer) {})
 }
 
 /// A target that reads a request, says these bytes, and closes.
-pub fn saying(answer: impl Into<Vec<u8>>) -> Hostile {
+pub(crate) fn saying(answer: impl Into<Vec<u8>>) -> Hostile {
     let answer = answer.into();
     target(move |mut peer| {
         peer.request();
@@ -156,13 +175,13 @@ pub fn saying(answer: impl Into<Vec<u8>>) -> Hostile {
 }
 
 /// The machine's clocks, the wall clock being `ahead` of itself.
-pub struct TestClock {
+pub(crate) struct TestClock {
     began: Instant,
     ahead_ms: AtomicI64,
 }
 
 impl TestClock {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             began: Instant::now(),
             ahead_ms: AtomicI64::new(0),
@@ -170,7 +189,7 @@ impl TestClock {
     }
 
     /// The wall clock goes on, or back, while the process's own stands still: what a frozen function sees.
-    pub fn freeze_ms(&self, by: i64) {
+    pub(crate) fn freeze_ms(&self, by: i64) {
         self.ahead_ms.fetch_add(by, Ordering::SeqCst);
     }
 }
@@ -187,7 +206,7 @@ impl Clock for TestClock {
 }
 
 /// Finds what a function finds.
-pub struct Names<F>(pub F);
+pub(crate) struct Names<F>(pub(crate) F);
 
 impl<F: Fn(&str) -> Vec<&'static str> + Send + Sync> Lookup for Names<F> {
     fn lookup(&self, host: &str) -> Found {
@@ -199,7 +218,7 @@ impl<F: Fn(&str) -> Vec<&'static str> + Send + Sync> Lookup for Names<F> {
     }
 }
 
-pub fn guard(allow: &[&str]) -> Guard {
+pub(crate) fn guard(allow: &[&str]) -> Guard {
     let allow = allow
         .iter()
         .map(|text| AddressRule::parse(text).unwrap())
@@ -215,11 +234,11 @@ pub fn guard(allow: &[&str]) -> Guard {
 }
 
 /// A client that may call loopback.
-pub fn client() -> HttpTarget {
+pub(crate) fn client() -> HttpTarget {
     HttpTarget::new(guard(&["127.0.0.0/8"]), TestClock::new())
 }
 
-pub fn post(url: &str, body: impl Into<Vec<u8>>) -> Outgoing {
+pub(crate) fn post(url: &str, body: impl Into<Vec<u8>>) -> Outgoing {
     Outgoing {
         url: url.parse().unwrap(),
         method: "POST".to_owned(),
@@ -229,7 +248,7 @@ pub fn post(url: &str, body: impl Into<Vec<u8>>) -> Outgoing {
 }
 
 /// Makes one attempt and holds it to its deadline.
-pub async fn attempt(
+pub(crate) async fn attempt(
     client: &HttpTarget,
     request: Outgoing,
     deadline: Duration,
@@ -252,7 +271,7 @@ pub async fn attempt(
 }
 
 /// One attempt with a new client.
-pub async fn call(target: &Hostile) -> Result<Answer, CallError> {
+pub(crate) async fn call(target: &Hostile) -> Result<Answer, CallError> {
     attempt(
         &client(),
         post(&target.url("/hook?token=secret"), "hello"),
@@ -262,7 +281,7 @@ pub async fn call(target: &Hostile) -> Result<Answer, CallError> {
 }
 
 /// Waits for something that another thread does; fails when it never does.
-pub async fn until(what: &str, done: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, done: impl Fn() -> bool) {
     let began = Instant::now();
     while !done() {
         assert!(began.elapsed() < AMPLE, "waited in vain: {what}");
@@ -270,14 +289,14 @@ pub async fn until(what: &str, done: impl Fn() -> bool) {
     }
 }
 
-pub fn is_connection(result: &Result<Answer, CallError>) -> bool {
+pub(crate) fn is_connection(result: &Result<Answer, CallError>) -> bool {
     matches!(result, Err(CallError::Connection(_)))
 }
 
-pub fn is_timeout(result: &Result<Answer, CallError>) -> bool {
+pub(crate) fn is_timeout(result: &Result<Answer, CallError>) -> bool {
     matches!(result, Err(CallError::Timeout(_)))
 }
 
-pub fn is_blocked(result: &Result<Answer, CallError>) -> bool {
+pub(crate) fn is_blocked(result: &Result<Answer, CallError>) -> bool {
     matches!(result, Err(CallError::Blocked(_)))
 }

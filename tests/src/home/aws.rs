@@ -1,0 +1,225 @@
+//! The AWS home: the real handlers and adapters in one process, over a local AWS, and a small pump that does what
+//! Lambda's mappings do.
+
+mod answer;
+mod door;
+mod places;
+mod pump;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use chaski_aws::{AwsSettle, Clients, DeadLetters, QueuePrefix, SqsQueues, SystemChance, SystemClock};
+use chaski_core::app::{Caller, Dispatcher, Ingress, Post, Receipt};
+use chaski_core::ports::{Enqueue, Entry, Leased, Settle, Settlement};
+use chaski_core::problem::Problem;
+use chaski_core::queue::QueueName;
+use chaski_core::retry::TierDelays;
+use chaski_core::settings::Settings;
+
+use super::faults::{Faults, FaultySettle};
+use super::script::Script;
+use super::{Batch, Buried, Capabilities, Home, Message};
+use places::Places;
+use pump::Mapping;
+
+/// Long enough to tell an early retry from a late one, short enough to go through all tiers in a test.
+const TIERS: TierDelays = TierDelays {
+    fast: Duration::from_secs(1),
+    medium: Duration::from_secs(1),
+    slow: Duration::from_secs(2),
+};
+
+/// What every home of the suite is set to.
+const SETTINGS: &str = r#"
+    [tiers]
+    fast = "1s"
+    medium = "1s"
+    slow = "2s"
+    [http]
+    timeout = "1s"
+    [[routes]]
+    name = "messages"
+    pattern = "*"
+    shards = 2
+"#;
+
+type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, SystemClock>;
+
+/// Queues and a table of its own on the local AWS that is up.
+pub struct AwsHome {
+    places: Places,
+    ingress: Ingress<SqsQueues, SystemClock, SystemChance>,
+    /// As they are deployed: one reads the shards, the other what lies behind them.
+    consumer: Consumer,
+    error_consumer: Consumer,
+    settle: AwsSettle,
+    queues: SqsQueues,
+    prefix: QueuePrefix,
+    clock: SystemClock,
+    target: Script,
+    faults: Faults,
+    batches: Mutex<Vec<Batch>>,
+    /// What went back and may still be hidden: queue and receipt handle.
+    hidden: Mutex<Vec<(QueueName, String)>>,
+}
+
+impl AwsHome {
+    /// Makes its queues and its table, whose names begin with `name`. They go when the local AWS is ended.
+    ///
+    /// # Errors
+    /// No local AWS is up; says how to start one.
+    pub async fn open(name: &str) -> anyhow::Result<Self> {
+        let settings = Arc::new(Settings::read(SETTINGS, &|_| None)?);
+        let faults = Faults::default();
+        let places = Places::make(name, &settings).await?;
+        let door = door::open(places.endpoint(), faults.clone()).await?;
+        let clients = Clients::new(places.client_settings(places.endpoint())?)?;
+        let behind_the_door = Clients::new(places.client_settings(&door)?)?;
+
+        let prefix = QueuePrefix::new(places.prefix());
+        let queues = SqsQueues::new(clients.sqs(), prefix.clone());
+        let settle = AwsSettle::new(
+            queues.clone(),
+            DeadLetters::new(clients.dynamodb(), places.table()),
+        );
+        let target = Script::default();
+        let clock = SystemClock::start();
+        let consumer = || {
+            let settle = FaultySettle {
+                inner: settle.clone(),
+                faults: faults.clone(),
+            };
+            Dispatcher::new(settings.clone(), target.clone(), settle, clock)
+        };
+        let ingress_queues = SqsQueues::new(behind_the_door.sqs(), prefix.clone());
+        Ok(Self {
+            ingress: Ingress::new(settings.clone(), ingress_queues, clock, SystemChance),
+            consumer: consumer(),
+            error_consumer: consumer(),
+            settle,
+            queues,
+            prefix,
+            clock,
+            target,
+            faults,
+            batches: Mutex::default(),
+            hidden: Mutex::default(),
+            places,
+        })
+    }
+
+    fn mapping(&self, queue: &QueueName) -> Mapping<'_> {
+        let dispatcher = match queue {
+            QueueName::Shard { .. } => &self.consumer,
+            QueueName::Tier(_) | QueueName::LastNet => &self.error_consumer,
+        };
+        Mapping {
+            home: self,
+            queue: queue.clone(),
+            dispatcher,
+        }
+    }
+
+    fn note(&self, batch: Batch) {
+        self.batches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(batch);
+    }
+
+    fn note_hidden(&self, hidden: impl Iterator<Item = (QueueName, String)>) {
+        self.hidden
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(hidden);
+    }
+}
+
+impl Home for AwsHome {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            tiers: TIERS,
+            // SQS counts the delay from when it took the entry, which the attempt's end is before.
+            tier_precision: Duration::from_millis(20),
+            dedup_window: Duration::from_secs(chaski_core::limits::DEDUP_WINDOW_SECONDS),
+            atomic_settle: false,
+        }
+    }
+
+    fn target(&self) -> &Script {
+        &self.target
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    async fn accept(&self, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {
+        let texts: Vec<String> = messages.iter().map(Message::text).collect();
+        let posts: Vec<Post<'_>> = texts
+            .iter()
+            .map(|text| Post {
+                text: text.as_bytes(),
+                key: None,
+                trace: None,
+            })
+            .collect();
+        let caller = Caller::default();
+        match posts.as_slice() {
+            [one] => vec![Box::pin(self.ingress.accept(&caller, *one)).await],
+            many => Box::pin(self.ingress.accept_all(&caller, many)).await,
+        }
+    }
+
+    async fn put(&self, entry: &Entry) -> anyhow::Result<()> {
+        Box::pin(self.queues.enqueue(entry))
+            .await
+            .context("the queue did not take a raw entry")
+    }
+
+    async fn take(&self, queue: &QueueName) -> anyhow::Result<Option<Leased>> {
+        self.mapping(queue).take().await
+    }
+
+    async fn settle(&self, leased: &Leased, settlement: &Settlement) -> anyhow::Result<()> {
+        Box::pin(self.settle.settle(leased, settlement)).await?;
+        self.places
+            .delete(&leased.queue, std::slice::from_ref(&leased.handle))
+            .await
+    }
+
+    async fn step(&self) -> anyhow::Result<usize> {
+        let mut handled = 0;
+        for queue in self.places.queues() {
+            handled += self.mapping(queue).push().await?;
+        }
+        Ok(handled)
+    }
+
+    async fn wake(&self) -> anyhow::Result<usize> {
+        let hidden = std::mem::take(&mut *self.hidden.lock().unwrap_or_else(PoisonError::into_inner));
+        for (queue, handle) in &hidden {
+            // One that is not hidden any more was received again, under another handle.
+            let _ = self.places.show(queue, std::slice::from_ref(handle)).await;
+        }
+        Ok(hidden.len())
+    }
+
+    async fn depths(&self) -> anyhow::Result<BTreeMap<QueueName, u64>> {
+        self.places.depths().await
+    }
+
+    async fn dead_letters(&self) -> anyhow::Result<Vec<Buried>> {
+        self.places.dead_letters().await
+    }
+
+    fn batches(&self) -> Vec<Batch> {
+        self.batches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

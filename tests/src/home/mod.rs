@@ -1,0 +1,161 @@
+//! A home of the use cases, as the conformance suite drives it: messages go in, the clockwork is turned step by
+//! step, things break where the script says so, and what is left can be looked at.
+//!
+//! A home is whatever gives the core its ports: queues, a store of dead letters, a clock. Every home runs the same
+//! rules (see `conformance`). What homes may differ in is data, never a branch on a name: see [`Capabilities`].
+
+pub mod aws;
+pub mod faults;
+pub mod script;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chaski_core::app::Receipt;
+use chaski_core::identity;
+use chaski_core::ports::{Entry, Leased, Settlement};
+use chaski_core::problem::Problem;
+use chaski_core::queue::QueueName;
+use chaski_core::retry::TierDelays;
+
+use faults::Faults;
+use script::Script;
+
+/// What a home can, and how exactly.
+#[derive(Debug, Clone, Copy)]
+pub struct Capabilities {
+    /// The delays of its tiers.
+    pub tiers: TierDelays,
+    /// By how much less than its delay an entry may have waited, as the target's clock sees it.
+    pub tier_precision: Duration,
+    /// How long two entries with one deduplication id are one entry.
+    pub dedup_window: Duration,
+    /// Whether the effect of a settlement and the end of its lease are one change. Where they are two, a crash
+    /// between them shows the entry again.
+    pub atomic_settle: bool,
+}
+
+/// A message that a story posts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The line that it stands in.
+    pub subject: String,
+    /// What the target does with it; see [`Script`].
+    pub path: String,
+    /// The producer's idempotency key.
+    pub key: Option<String>,
+    /// Its body, and what tells it from the others of its subject.
+    pub n: u64,
+}
+
+impl Message {
+    /// A message without a key.
+    #[must_use]
+    pub fn new(subject: impl Into<String>, path: &str, n: u64) -> Self {
+        Self {
+            subject: subject.into(),
+            path: path.to_owned(),
+            key: None,
+            n,
+        }
+    }
+
+    /// The envelope, as a producer writes it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut envelope = serde_json::json!({
+            "subject": self.subject,
+            "message": {"url": script::url(&self.path), "body": {"n": self.n}},
+        });
+        if let (Some(key), Some(envelope)) = (&self.key, envelope.as_object_mut()) {
+            envelope.insert("id".to_owned(), key.as_str().into());
+        }
+        envelope.to_string()
+    }
+}
+
+/// An entry that was handed to the use cases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The queue's own id of the entry.
+    pub entry_id: String,
+    /// The group that it stands in line of.
+    pub group: String,
+    /// Its text.
+    pub body: String,
+}
+
+/// Entries that were handed to the use cases together, and what became of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Where they came from.
+    pub queue: QueueName,
+    /// In the order in which they were received.
+    pub entries: Vec<Sighting>,
+    /// The entry ids of what went back.
+    pub back: Vec<String>,
+    /// Whether the home heard the answer. If not, all of them are seen again.
+    pub heard: bool,
+}
+
+/// A dead letter, as far as the rules look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buried {
+    /// The message's id.
+    pub id: String,
+    /// Its generation.
+    pub generation: u32,
+    /// Its subject, where the envelope could be read.
+    pub subject: Option<String>,
+    /// The class of the error that ended it.
+    pub class: String,
+    /// The numbers of the attempts in its history.
+    pub attempts: Vec<u32>,
+    /// The whole message.
+    pub message: Vec<u8>,
+}
+
+/// A home under test, with a scripted target behind it and scripted faults in it.
+pub trait Home {
+    /// What it can.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The target that every request goes to.
+    fn target(&self) -> &Script;
+
+    /// What breaks, and when.
+    fn faults(&self) -> &Faults;
+
+    /// Takes messages in through the use case, all in one call; the answers in their order.
+    fn accept(&self, messages: &[Message]) -> impl Future<Output = Vec<Result<Receipt, Problem>>>;
+
+    /// Writes an entry into its queue, past the ingress: what another version, an operator or a fault wrote.
+    fn put(&self, entry: &Entry) -> impl Future<Output = anyhow::Result<()>>;
+
+    /// Leases the next entry of a queue to the caller, past the use cases.
+    fn take(&self, queue: &QueueName) -> impl Future<Output = anyhow::Result<Option<Leased>>>;
+
+    /// Settles what was taken, and ends its lease.
+    fn settle(&self, leased: &Leased, settlement: &Settlement) -> impl Future<Output = anyhow::Result<()>>;
+
+    /// Turns the clockwork once: what is due in each queue is handed to the use cases. How many entries were.
+    fn step(&self) -> impl Future<Output = anyhow::Result<usize>>;
+
+    /// Ends the wait of what went back, as if its time had passed. How many entries that were.
+    fn wake(&self) -> impl Future<Output = anyhow::Result<usize>>;
+
+    /// How many entries each queue holds: visible, leased and delayed.
+    fn depths(&self) -> impl Future<Output = anyhow::Result<BTreeMap<QueueName, u64>>>;
+
+    /// All that was given up.
+    fn dead_letters(&self) -> impl Future<Output = anyhow::Result<Vec<Buried>>>;
+
+    /// Everything that was handed to the use cases so far.
+    fn batches(&self) -> Vec<Batch>;
+}
+
+/// The group of a subject of the empty tenant, which every message of the suite belongs to.
+#[must_use]
+pub fn group(subject: &str) -> String {
+    identity::group_id("", subject)
+}

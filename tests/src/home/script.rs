@@ -1,0 +1,112 @@
+//! A target without a socket: it does what the path says, and remembers every attempt.
+//!
+//! `/200`, `/404`, … answer that status; `/late` never answers in time; `/once` fails the first attempt and
+//! `/twice` the first two; `/panic` takes down whoever calls it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chaski_core::ports::{Answer, CallError, Outgoing, Target};
+
+/// The URL of a path. Nothing resolves the name: no request leaves the process.
+#[must_use]
+pub fn url(path: &str) -> String {
+    format!("http://target.example{path}")
+}
+
+/// One request, as the target got it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// When.
+    pub at: Instant,
+    /// The message's id.
+    pub id: String,
+    /// The message's subject.
+    pub subject: String,
+    /// The attempt's number.
+    pub number: u32,
+    /// The message's generation.
+    pub generation: u32,
+    /// What the target was told to do.
+    pub path: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Attempt {
+    /// The number in the message's body, which a story gave it.
+    #[must_use]
+    pub fn n(&self) -> Option<u64> {
+        serde_json::from_slice::<serde_json::Value>(&self.body)
+            .ok()?
+            .get("n")?
+            .as_u64()
+    }
+}
+
+/// The target and its journal. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Script(Arc<Mutex<Vec<Attempt>>>);
+
+impl Script {
+    /// All attempts so far, in the order in which they were made.
+    #[must_use]
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The attempts of one subject.
+    #[must_use]
+    pub fn of(&self, subject: &str) -> Vec<Attempt> {
+        self.attempts()
+            .into_iter()
+            .filter(|attempt| attempt.subject == subject)
+            .collect()
+    }
+
+    fn note(&self, attempt: Attempt) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(attempt);
+    }
+}
+
+impl Target for Script {
+    async fn call(&self, request: Outgoing, _: Duration) -> Result<Answer, CallError> {
+        let header = |name: &str| {
+            let found = request
+                .headers
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        let number = header("chaski-attempt").parse().unwrap_or(0);
+        let path = request.url.path().to_owned();
+        self.note(Attempt {
+            at: Instant::now(),
+            id: header("chaski-id"),
+            subject: header("chaski-subject"),
+            number,
+            generation: header("chaski-generation").parse().unwrap_or(0),
+            path: path.clone(),
+            body: request.body,
+        });
+        let status = match path.as_str() {
+            "/late" => return Err(CallError::Timeout("the target did not answer in time".to_owned())),
+            "/panic" => panic!("the script says so"),
+            "/once" => failing(number, 1),
+            "/twice" => failing(number, 2),
+            path => path.trim_start_matches('/').parse().unwrap_or(404),
+        };
+        Ok(Answer {
+            status,
+            ..Answer::default()
+        })
+    }
+}
+
+/// 500 up to that attempt, 200 after it.
+fn failing(number: u32, last: u32) -> u16 {
+    if number <= last { 500 } else { 200 }
+}

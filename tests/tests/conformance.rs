@@ -1,0 +1,46 @@
+//! The AWS home is held to the rules of every home, on the local AWS: the real handlers and adapters, and a pump that
+//! does what Lambda's mappings do. Each rule has queues and a table of its own, so they run side by side.
+
+use chaski_tests::conformance::{burial, dedup, delivery, foreign, line, retry, storm};
+use chaski_tests::home::aws::AwsHome;
+
+macro_rules! holds {
+    ($($file:ident :: $rule:ident;)*) => {
+        $(
+            #[tokio::test]
+            async fn $rule() -> anyhow::Result<()> {
+                $file::$rule(&AwsHome::open(stringify!($file)).await?).await
+            }
+        )*
+    };
+}
+
+holds! {
+    delivery::what_is_done_is_never_seen_again;
+    delivery::a_lost_answer_is_an_entry_seen_again_and_nothing_more;
+    delivery::a_batch_delivered_twice_is_handed_off_once;
+    dedup::one_key_and_body_is_one_delivery;
+    dedup::a_move_that_is_no_attempt_is_not_swallowed;
+    dedup::a_replay_within_the_window_is_another_message;
+    retry::a_retry_is_not_early_and_carries_the_next_attempt;
+    burial::a_burial_repeated_a_hundred_times_is_one_dead_letter;
+    line::first_attempts_of_a_subject_are_in_order;
+    line::what_follows_a_refused_entry_of_its_subject_is_not_sent;
+    line::a_failed_settlement_leaves_the_message_and_its_line_as_they_were;
+    line::the_third_panic_buries_and_nobody_else_suffers;
+    foreign::first_entries_of_every_version_are_delivered;
+    foreign::an_envelope_without_meta_in_a_tier_is_buried;
+    foreign::what_can_not_be_read_is_buried_as_it_is;
+    foreign::what_the_queues_gave_up_is_buried;
+}
+
+#[tokio::test]
+async fn in_bad_weather_nothing_is_lost() -> anyhow::Result<()> {
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    let given = std::env::var("CHASKI_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or(u64::from(clock.subsec_nanos()));
+    println!("CHASKI_SEED={seed} repeats this run");
+    storm::in_bad_weather_nothing_is_lost(&AwsHome::open("storm").await?, seed).await
+}
