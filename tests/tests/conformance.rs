@@ -23,10 +23,12 @@ holds! {
     dedup::a_move_that_is_no_attempt_is_not_swallowed;
     dedup::a_replay_within_the_window_is_another_message;
     retry::a_retry_is_not_early_and_carries_the_next_attempt;
+    retry::the_first_error_picks_the_policy;
     burial::a_burial_repeated_a_hundred_times_is_one_dead_letter;
     line::first_attempts_of_a_subject_are_in_order;
     line::what_follows_a_refused_entry_of_its_subject_is_not_sent;
     line::a_failed_settlement_leaves_the_message_and_its_line_as_they_were;
+    line::a_failed_burial_lets_nothing_go;
     line::the_third_panic_buries_and_nobody_else_suffers;
     foreign::first_entries_of_every_version_are_delivered;
     foreign::an_envelope_without_meta_in_a_tier_is_buried;

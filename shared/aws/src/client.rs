@@ -1,12 +1,14 @@
-//! The clients of SQS and DynamoDB, made by hand: without the SDK's loader of profiles and metadata.
+//! The clients of AWS's services, made by hand: without the SDK's loader of profiles and metadata.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use aws_sdk_sqs::config::Region;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore, crypto};
@@ -23,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause, should the service ask for one.
 const PAUSE_MAX: Duration = Duration::from_millis(400);
 /// A whole call. An acceptance must be answered within 10 s, and a settlement within nine.
-pub(crate) const CALL: Duration = Duration::from_millis(8_500);
+pub const CALL: Duration = Duration::from_millis(8_500);
 
 /// Why there are no clients.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,7 @@ pub enum ClientError {
 
 /// The configuration that all services share; each SDK has a builder of its own, of the same shape.
 /// The credentials are constants, so nothing is gained by caching them.
+#[macro_export]
 macro_rules! tuned {
     ($sdk:ident, $credentials:expr, $region:expr, $http:expr) => {
         $sdk::Config::builder()
@@ -50,13 +53,11 @@ macro_rules! tuned {
             .credentials_provider($credentials.clone())
             .identity_cache($sdk::config::IdentityCache::no_cache())
             .http_client($http)
-            .retry_config($crate::client::retries())
-            .timeout_config($crate::client::timeouts())
+            .retry_config($crate::retries())
+            .timeout_config($crate::timeouts())
             .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
     };
 }
-#[cfg(test)]
-pub(crate) use tuned;
 
 /// Makes the clients, which share their connections.
 #[derive(Debug)]
@@ -98,26 +99,34 @@ impl Clients {
         aws_sdk_sqs::Client::from_conf(config.build())
     }
 
-    /// A client of DynamoDB.
+    /// The credentials that calls are signed with.
     #[must_use]
-    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let mut config = tuned!(
-            aws_sdk_dynamodb,
-            &self.settings.credentials,
-            self.region(),
-            self.transport.clone()
-        );
-        config.set_endpoint_url(self.settings.dynamodb_endpoint.clone());
-        aws_sdk_dynamodb::Client::from_conf(config.build())
+    pub fn credentials(&self) -> &Credentials {
+        &self.settings.credentials
     }
 
-    fn region(&self) -> Region {
+    /// The connections, for a client of another service.
+    #[must_use]
+    pub fn http(&self) -> SharedHttpClient {
+        SharedHttpClient::new(self.transport.clone())
+    }
+
+    /// Where DynamoDB is, if it is not where AWS has it.
+    #[must_use]
+    pub fn dynamodb_endpoint(&self) -> Option<String> {
+        self.settings.dynamodb_endpoint.clone()
+    }
+
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> Region {
         Region::new(self.settings.region.clone())
     }
 }
 
 /// Trying again is safe: an entry's deduplication id, a record's condition and a visibility make two calls one.
-pub(crate) fn retries() -> RetryConfig {
+#[must_use]
+pub fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(ATTEMPTS)
         .with_initial_backoff(PAUSE)
@@ -125,7 +134,8 @@ pub(crate) fn retries() -> RetryConfig {
 }
 
 /// The answers are small and read within an attempt, so an attempt's timeout covers a stalled one as well.
-pub(crate) fn timeouts() -> TimeoutConfig {
+#[must_use]
+pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .operation_attempt_timeout(ATTEMPT)
         .operation_timeout(CALL)

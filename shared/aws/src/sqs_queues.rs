@@ -124,7 +124,7 @@ impl SqsQueues {
     }
 
     /// Makes entries visible again, each after its delay; see `Settle::give_back`.
-    pub(crate) async fn give_back(&self, entries: &[(&Leased, Duration)]) {
+    pub async fn give_back(&self, entries: &[(&Leased, Duration)]) {
         let queues = by_queue(entries.iter().map(|(leased, _)| &leased.queue));
         let all = queues.into_iter().map(|(queue, places)| async move {
             let its: Vec<_> = places

@@ -14,7 +14,7 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
 /// What a service answers: a status and a body; `None`: never.
-pub(crate) type Answer = Option<(u16, Value)>;
+pub type Answer = Option<(u16, Value)>;
 
 /// Answers by this function of the operation (`SendMessage`) and the request's JSON.
 #[derive(Clone)]
@@ -59,33 +59,31 @@ impl HttpConnector for Service {
 }
 
 /// A client of SQS whose service this function is; tries and times are the real ones.
+#[cfg(test)]
 pub(crate) fn sqs(answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static) -> aws_sdk_sqs::Client {
-    let config = crate::client::tuned!(
+    let config = crate::tuned!(
         aws_sdk_sqs,
         &credentials(),
-        Region::from_static("us-east-1"),
+        region(),
         service(answer)
     );
     aws_sdk_sqs::Client::from_conf(config.build())
 }
 
-/// A client of DynamoDB whose service this function is.
-pub(crate) fn dynamodb(
-    answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static,
-) -> aws_sdk_dynamodb::Client {
-    let config = crate::client::tuned!(
-        aws_sdk_dynamodb,
-        &credentials(),
-        Region::from_static("us-east-1"),
-        service(answer)
-    );
-    aws_sdk_dynamodb::Client::from_conf(config.build())
-}
-
-fn service(answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static) -> SharedHttpClient {
+/// The client side of a service that this function is.
+#[must_use]
+pub fn service(answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static) -> SharedHttpClient {
     SharedHttpClient::new(Service(Arc::new(answer)))
 }
 
-fn credentials() -> Credentials {
+/// Credentials that open nothing.
+#[must_use]
+pub fn credentials() -> Credentials {
     Credentials::new("AK", "secret", None, None, "test")
+}
+
+/// A region that nothing is in.
+#[must_use]
+pub fn region() -> Region {
+    Region::from_static("us-east-1")
 }

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use aws_lambda_events::sqs::SqsEvent;
-use chaski_aws::{AwsSettings, AwsSettle, Clients, DeadLetters, QueuePrefix, SqsQueues, SystemClock};
+use chaski_aws::{AwsSettings, Clients, QueuePrefix, SqsQueues, SystemClock};
 use chaski_core::app::Dispatcher;
+use chaski_dynamodb::{AwsSettle, DeadLetters};
 use chaski_http::HttpTarget;
 use chaski_lambda::{handle_batch, start, until};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -20,7 +21,7 @@ pub async fn run(service: &'static str) -> anyhow::Result<()> {
     let clients = Clients::new(AwsSettings::read(|name| std::env::var(name).ok())?)?;
     let prefix = QueuePrefix::new(settings.aws.queue_prefix.as_str());
     let queues = SqsQueues::new(clients.sqs(), prefix.clone());
-    let dead_letters = DeadLetters::new(clients.dynamodb(), settings.aws.table.as_str());
+    let dead_letters = DeadLetters::new(chaski_dynamodb::client(&clients), settings.aws.table.as_str());
     let target = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
     let dispatcher = Dispatcher::new(settings, target, AwsSettle::new(queues, dead_letters), clock);
     let handler = service_fn(|event: LambdaEvent<SqsEvent>| {

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -15,7 +14,7 @@ use rustls::{ServerConfig, crypto};
 use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 
-use super::serve::{Answer, Meter, Service, answer, serve};
+use super::serve::{Answer, Service, answer, serve};
 
 #[derive(Default)]
 struct Stub(AtomicU64);
@@ -27,7 +26,6 @@ pub(crate) struct AwsStub {
     /// The PEM file with its root.
     pub(crate) ca_bundle: PathBuf,
     stub: Arc<Stub>,
-    meter: Arc<Meter>,
 }
 
 impl AwsStub {
@@ -38,24 +36,17 @@ impl AwsStub {
         std::fs::write(&ca_bundle, root)
             .with_context(|| format!("{} can't be written", ca_bundle.display()))?;
         let stub = Arc::<Stub>::default();
-        let meter = Arc::<Meter>::default();
-        let tls = (TlsAcceptor::from(Arc::new(tls)), Arc::clone(&meter));
+        let tls = TlsAcceptor::from(Arc::new(tls));
         Ok(Self {
             address: serve(Arc::clone(&stub), Some(tls)).await?,
             ca_bundle,
             stub,
-            meter,
         })
     }
 
     /// Calls so far.
     pub(crate) fn calls(&self) -> u64 {
         self.stub.0.load(Ordering::Relaxed)
-    }
-
-    /// The time of its own so far.
-    pub(crate) fn time(&self) -> Duration {
-        self.meter.total()
     }
 }
 
@@ -73,10 +64,14 @@ impl Service for Stub {
                 json!({"MessageId": "m", "MD5OfMessageBody": "x", "SequenceNumber": "18849496460467696128"})
             }
             "SendMessageBatch" | "ChangeMessageVisibilityBatch" => {
-                let entries = body["Entries"].as_array().cloned().unwrap_or_default();
+                let entries = body
+                    .get("Entries")
+                    .and_then(Value::as_array)
+                    .cloned()
+                    .unwrap_or_default();
                 let taken = entries
                     .iter()
-                    .map(|entry| json!({"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": "x"}));
+                    .map(|entry| json!({"Id": entry.get("Id"), "MessageId": "m", "MD5OfMessageBody": "x"}));
                 json!({"Successful": taken.collect::<Vec<_>>(), "Failed": []})
             }
             _ => json!({}),

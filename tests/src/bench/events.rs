@@ -1,6 +1,8 @@
 //! Events as API Gateway and SQS make them.
 
 use bytes::Bytes;
+use chaski_core::ports::Entry;
+use chaski_core::queue::QueueName;
 use serde_json::{Value, json};
 
 /// What the functions are told their queues are called.
@@ -34,6 +36,22 @@ pub(crate) fn post(n: usize, body_bytes: usize) -> Bytes {
     Bytes::from(event.to_string())
 }
 
+/// An entry as the ingress writes it for such a POST.
+pub(crate) fn entry(n: usize, body_bytes: usize) -> Entry {
+    let queue = QueueName::Shard {
+        route: "messages".to_owned(),
+        shard: 0,
+    };
+    let body = envelope(n, "https://example.org/hook", body_bytes, false).to_string();
+    let [group, dedup] = [1, 2].map(|part| format!("{part:03}{n:040}"));
+    Entry {
+        queue,
+        body,
+        group,
+        dedup,
+    }
+}
+
 /// A batch from the queue, a message of a subject of its own for each of `subjects`; each goes to the URL
 /// and carries so many bytes.
 pub(crate) fn batch(queue: &str, subjects: std::ops::Range<usize>, url: &str, body_bytes: usize) -> Bytes {
@@ -42,19 +60,7 @@ pub(crate) fn batch(queue: &str, subjects: std::ops::Range<usize>, url: &str, bo
 }
 
 fn record(queue: &str, n: usize, url: &str, body_bytes: usize) -> Value {
-    let tier = queue.starts_with("retry-");
-    let error = json!({"class": "http_5xx", "status": 500, "detail": "the target answered 500", "at": "2026-11-21T00:00:01.012Z"});
-    let mut meta = json!({
-        "v": 2, "id": format!("019a3f6e-0000-7000-8000-{n:012}"), "producer": "", "tenant": "",
-        "received_at": "2026-11-21T00:00:00.000Z", "generation": 1, "attempts": 0, "hop": 0, "route": "messages"
-    });
-    if tier {
-        meta["attempts"] = json!(1);
-        meta["first_error"] = error.clone();
-        meta["last_error"] = error;
-    }
-    let message = json!({"url": url, "method": "POST", "body": "x".repeat(body_bytes)});
-    let envelope = json!({"subject": format!("pc_consume_{n}_1"), "message": message, "meta": meta});
+    let envelope = envelope(n, url, body_bytes, queue.starts_with("retry-"));
     json!({
         "messageId": format!("11d6ee51-4cc7-4302-9e22-{n:012}"), "receiptHandle": "AQEBBX8nesZEXmkhsmZeyIE8iQAMig7qw",
         "body": envelope.to_string(), "messageAttributes": {}, "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
@@ -65,4 +71,18 @@ fn record(queue: &str, n: usize, url: &str, body_bytes: usize) -> Value {
         },
         "eventSource": "aws:sqs", "eventSourceARN": format!("{ARN_PREFIX}{queue}.fifo"), "awsRegion": "us-east-1"
     })
+}
+
+fn envelope(n: usize, url: &str, body_bytes: usize, failed_once: bool) -> Value {
+    let error = json!({
+        "class": "http_5xx", "status": 500, "detail": "the target answered 500", "at": "2026-11-21T00:00:01.012Z"
+    });
+    let error = failed_once.then_some(error);
+    let meta = json!({
+        "v": 2, "id": format!("019a3f6e-0000-7000-8000-{n:012}"), "producer": "", "tenant": "",
+        "received_at": "2026-11-21T00:00:00.000Z", "generation": 1, "attempts": u8::from(failed_once), "hop": 0,
+        "route": "messages", "first_error": error, "last_error": error
+    });
+    let message = json!({"url": url, "method": "POST", "body": "x".repeat(body_bytes)});
+    json!({"subject": format!("pc_consume_{n}_1"), "message": message, "meta": meta})
 }

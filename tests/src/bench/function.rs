@@ -76,17 +76,6 @@ impl Function {
         self.api.invoke(event).await
     }
 
-    /// The time that it has run on a processor.
-    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let file = Path::new("/proc").join(self.child.id().to_string()).join("task");
-        let mut nanos = 0;
-        for task in std::fs::read_dir(file).context("processor time is read from /proc")? {
-            let stat = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-            nanos += stat.split(' ').next().and_then(|run| run.parse::<u64>().ok()).unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanos))
-    }
-
     /// Its memory in MB (of 1,000,000 bytes): the most it ever had, and what it has.
     pub(crate) fn memory(&self) -> anyhow::Result<(f64, f64)> {
         let file = Path::new("/proc")

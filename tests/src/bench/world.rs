@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
+use chaski_aws::{AwsSettings, Clients, QueuePrefix, SqsQueues};
 use hyper::Request;
 
 use super::aws_stub::AwsStub;
@@ -53,6 +54,21 @@ impl World {
     /// A target's URL.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.target)
+    }
+
+    /// The queues, as a program with this environment reaches them.
+    pub(crate) fn queues(&self, program: &Program) -> anyhow::Result<SqsQueues> {
+        let env = |name: &str| {
+            program
+                .env
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.clone())
+        };
+        Ok(SqsQueues::new(
+            Clients::new(AwsSettings::read(env)?)?.sqs(),
+            QueuePrefix::new(QUEUE_PREFIX),
+        ))
     }
 
     /// A program with the environment that Lambda and the template give it.

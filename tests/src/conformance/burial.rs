@@ -65,8 +65,9 @@ pub async fn a_burial_repeated_a_hundred_times_is_one_dead_letter<H: Home>(home:
     }
     if !home.capabilities().atomic_settle {
         let burials = home.faults().burials();
+        let often = burials.values().filter(|times| **times > TIMES).count();
         ensure!(
-            burials.len() == 150 && burials.values().all(|times| *times > TIMES),
+            burials.len() == 150 && burials.values().all(|times| *times > 1) && often >= 3,
             "{burials:?}"
         );
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, ensure};
 
-use super::{Held, accept, until_attempts, until_idle};
+use super::{Held, Written, accept, until_attempts, until_idle};
 use crate::home::{Batch, Home, Message, Sighting, group};
 
 /// Five subjects of twenty messages, some of which fail at first: the first attempts of each subject are in the
@@ -142,6 +142,44 @@ pub async fn a_failed_settlement_leaves_the_message_and_its_line_as_they_were<H:
         );
     }
     ends_are_suffixes(&home.batches())
+}
+
+/// The store does not take a burial: nothing is let go, its line waits, and in the end there is one dead letter
+/// (H-17). The same for what is buried without an attempt.
+///
+/// # Errors
+/// The rule does not hold.
+pub async fn a_failed_burial_lets_nothing_go<H: Home>(home: &H) -> Held {
+    for subject in ["s", "net"] {
+        home.faults().refuse_settlements(&group(subject), 2);
+    }
+    accept(
+        home,
+        &[Message::new("s", "/410", 0), Message::new("s", "/200", 1)],
+    )
+    .await?;
+    let given_up = Written {
+        queue: "last-net",
+        subject: "net",
+        path: "/200",
+        id: "net",
+        generation: 1,
+        attempts: 0,
+        hop: 0,
+    };
+    home.put(&given_up.entry()?).await?;
+    until_idle(home).await?;
+    let line: Vec<Option<u64>> = home.target().of("s").iter().map(|attempt| attempt.n()).collect();
+    ensure!(line == [0, 0, 0, 1].map(Some), "{line:?}");
+    let mut classes: Vec<String> = home
+        .dead_letters()
+        .await?
+        .into_iter()
+        .map(|letter| letter.class)
+        .collect();
+    classes.sort_unstable();
+    ensure!(classes == ["gone", "last_net"], "{classes:?}");
+    Ok(())
 }
 
 /// Handling a message panics: it and the rest of its subject go back, others are untouched, and the third panic

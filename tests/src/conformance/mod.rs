@@ -1,7 +1,7 @@
 //! The rules that every home is held to. Each is a story that drives a [`Home`] and says what must be seen; none knows
 //! which home it is. What a home may do otherwise it states in its `Capabilities`.
 //!
-//! Waits are for conditions. A rule that needs a chance takes a seed, and prints it.
+//! Waits are for conditions. A rule that needs a chance takes a seed, and names it when it does not hold.
 
 pub mod burial;
 pub mod dedup;

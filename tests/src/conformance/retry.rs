@@ -41,3 +41,35 @@ pub async fn a_retry_is_not_early_and_carries_the_next_attempt<H: Home>(home: &H
     );
     Ok(())
 }
+
+/// A message times out first and is answered 500 from then on: it is tried as often as a timeout is, and its dead
+/// letter tells of both.
+///
+/// # Errors
+/// The rule does not hold.
+pub async fn the_first_error_picks_the_policy<H: Home>(home: &H) -> Held {
+    accept(
+        home,
+        &[Message::new("s", "/late-once", 0), Message::new("t", "/500", 0)],
+    )
+    .await?;
+    until_idle(home).await?;
+    for (subject, calls) in [("s", 4), ("t", 6)] {
+        let numbers: Vec<u32> = home
+            .target()
+            .of(subject)
+            .iter()
+            .map(|attempt| attempt.number)
+            .collect();
+        ensure!(
+            numbers == (1..=calls).collect::<Vec<_>>(),
+            "{subject}: {numbers:?}"
+        );
+    }
+    let letters = home.dead_letters().await?;
+    ensure!(
+        letters.len() == 2 && letters.iter().all(|letter| letter.class == "http_5xx"),
+        "{letters:?}"
+    );
+    Ok(())
+}

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use chaski_aws::{AwsSettle, Clients, DeadLetters, QueuePrefix, SqsQueues, SystemChance, SystemClock};
-use chaski_core::app::{Caller, Dispatcher, Ingress, Post, Receipt};
+use chaski_aws::{Clients, QueuePrefix, SqsQueues, SystemChance, SystemClock};
+use chaski_dynamodb::{AwsSettle, DeadLetters};
+use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
 use chaski_core::ports::{Enqueue, Entry, Leased, Settle, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
@@ -22,6 +23,7 @@ use chaski_core::settings::Settings;
 use super::faults::{Faults, FaultySettle};
 use super::script::Script;
 use super::{Batch, Buried, Capabilities, Home, Message};
+use door::Caller;
 use places::Places;
 use pump::Mapping;
 
@@ -75,16 +77,16 @@ impl AwsHome {
         let settings = Arc::new(Settings::read(SETTINGS, &|_| None)?);
         let faults = Faults::default();
         let places = Places::make(name, &settings).await?;
-        let door = door::open(places.endpoint(), faults.clone()).await?;
+        let front = door::open(places.endpoint(), Caller::Ingress, faults.clone()).await?;
+        let back = door::open(places.endpoint(), Caller::Consumers, faults.clone()).await?;
         let clients = Clients::new(places.client_settings(places.endpoint())?)?;
-        let behind_the_door = Clients::new(places.client_settings(&door)?)?;
+        let front = Clients::new(places.client_settings(&front)?)?;
+        let back = Clients::new(places.client_settings(&back)?)?;
 
         let prefix = QueuePrefix::new(places.prefix());
         let queues = SqsQueues::new(clients.sqs(), prefix.clone());
-        let settle = AwsSettle::new(
-            queues.clone(),
-            DeadLetters::new(clients.dynamodb(), places.table()),
-        );
+        let behind = SqsQueues::new(back.sqs(), prefix.clone());
+        let settle = AwsSettle::new(behind, DeadLetters::new(chaski_dynamodb::client(&back), places.table()));
         let target = Script::default();
         let clock = SystemClock::start();
         let consumer = || {
@@ -94,7 +96,7 @@ impl AwsHome {
             };
             Dispatcher::new(settings.clone(), target.clone(), settle, clock)
         };
-        let ingress_queues = SqsQueues::new(behind_the_door.sqs(), prefix.clone());
+        let ingress_queues = SqsQueues::new(front.sqs(), prefix.clone());
         Ok(Self {
             ingress: Ingress::new(settings.clone(), ingress_queues, clock, SystemChance),
             consumer: consumer(),
@@ -167,7 +169,7 @@ impl Home for AwsHome {
                 trace: None,
             })
             .collect();
-        let caller = Caller::default();
+        let caller = app::Caller::default();
         match posts.as_slice() {
             [one] => vec![Box::pin(self.ingress.accept(&caller, *one)).await],
             many => Box::pin(self.ingress.accept_all(&caller, many)).await,

@@ -159,15 +159,15 @@ impl Faults {
             .collect()
     }
 
-    fn refuses_settlement(&self, leased: &Leased, settlement: &Settlement) -> Option<Refusal> {
-        if *settlement == Settlement::Done {
-            return None;
-        }
+    /// Whether the next retry or burial of this group is to be refused by the queue or the store.
+    #[must_use]
+    pub fn refuses_settlement_of(&self, group: &str) -> bool {
+        self.plan().refuse.get_mut(group).is_some_and(counted)
+    }
+
+    fn refuses_by_chance(&self, settlement: &Settlement) -> Option<Refusal> {
         let mut plan = self.plan();
-        if plan.refuse.get_mut(&leased.group).is_some_and(counted) {
-            return Some(Refusal::Before);
-        }
-        if !plan.hits(|weather| weather.refuse) {
+        if *settlement == Settlement::Done || !plan.hits(|weather| weather.refuse) {
             return None;
         }
         let after = plan.chance.as_mut().is_some_and(|chance| chance.hits(50));
@@ -203,7 +203,7 @@ fn counted(left: &mut u32) -> bool {
     any
 }
 
-/// A home's own way to settle, with the faults in front of it.
+/// A home's own way to settle, with the weather in front of it.
 #[derive(Debug, Clone)]
 pub struct FaultySettle<S> {
     /// The home's own.
@@ -214,7 +214,7 @@ pub struct FaultySettle<S> {
 
 impl<S: Settle> Settle for FaultySettle<S> {
     async fn settle(&self, leased: &Leased, settlement: &Settlement) -> Result<(), SettleError> {
-        let refusal = self.faults.refuses_settlement(leased, settlement);
+        let refusal = self.faults.refuses_by_chance(settlement);
         if refusal == Some(Refusal::Before) {
             return Err(SettleError("refused by the script".to_owned()));
         }

@@ -1,6 +1,7 @@
 //! A target without a socket: it does what the path says, and remembers every attempt.
 //!
-//! `/200`, `/404`, … answer that status; `/late` never answers in time; `/once` fails the first attempt and
+//! `/200`, `/404`, … answer that status; `/late` never answers in time, `/late-once`
+//! answers 500 from the second attempt on; `/once` fails the first attempt and
 //! `/twice` the first two; `/panic` takes down whoever calls it.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -93,7 +94,10 @@ impl Target for Script {
             body: request.body,
         });
         let status = match path.as_str() {
-            "/late" => return Err(CallError::Timeout("the target did not answer in time".to_owned())),
+            "/late-once" if number > 1 => 500,
+            "/late" | "/late-once" => {
+                return Err(CallError::Timeout("the target did not answer in time".to_owned()));
+            }
             "/panic" => panic!("the script says so"),
             "/once" => failing(number, 1),
             "/twice" => failing(number, 2),

@@ -138,30 +138,25 @@ impl Stack {
         }
     }
 
-    /// The lines that a function has logged.
+    /// The lines of a function's log that hold a text.
     ///
     /// # Errors
-    /// The log can't be read.
-    pub async fn log_lines(&self, function: &str) -> anyhow::Result<Vec<Value>> {
+    /// The log can't be read, or holds more such lines than the local AWS gives out.
+    pub async fn log_lines(&self, function: &str, text: &str) -> anyhow::Result<Vec<Value>> {
         let group = self.description.log_groups.get(function).context("no such function")?;
-        let mut lines = Vec::new();
-        let mut token = Value::Null;
-        loop {
-            let mut call = json!({"logGroupName": group, "limit": 10_000});
-            if !token.is_null() {
-                call["nextToken"] = token.clone();
-            }
-            let page = self.aws.json("logs", "Logs_20140328.FilterLogEvents", &call).await?;
-            let events = page["events"].as_array().cloned().unwrap_or_default();
-            let messages = events.iter().filter_map(|event| event["message"].as_str());
-            lines.extend(messages.filter_map(|message| serde_json::from_str(message).ok()));
-            if page["nextToken"].is_null() || page["nextToken"] == token {
-                return Ok(lines);
-            }
-            token = page["nextToken"].clone();
+        let call = json!({"logGroupName": group, "limit": LOG_LINES, "filterPattern": format!("\"{text}\"")});
+        let page = self.aws.json("logs", "Logs_20140328.FilterLogEvents", &call).await?;
+        let events = page["events"].as_array().map_or(&[][..], Vec::as_slice);
+        if events.len() >= LOG_LINES {
+            bail!("over {LOG_LINES} lines of {function} hold {text}");
         }
+        let messages = events.iter().filter_map(|event| event["message"].as_str());
+        Ok(messages.filter_map(|message| serde_json::from_str(message).ok()).collect())
     }
 }
+
+/// What one look into a log gives at most; the local AWS has no second page.
+const LOG_LINES: usize = 10_000;
 
 /// Waits until a condition holds, and gives what it found.
 ///

@@ -85,8 +85,7 @@ impl Scene {
     /// the story's.
     async fn lines(&self, function: &str, action: &str, count: usize) -> anyhow::Result<Vec<Value>> {
         eventually(&format!("{count} lines `{action}` of {function}"), || async {
-            let mut lines = self.stack.log_lines(function).await?;
-            lines.retain(|line| line["chaski.subject"].as_str().unwrap_or_default().starts_with(&self.run));
+            let lines = self.stack.log_lines(function, &self.run).await?;
             let seen = lines.iter().filter(|line| line["event.action"] == action).count();
             Ok(if seen >= count { Ok(lines) } else { Err(format!("{seen}")) })
         })

@@ -1,5 +1,6 @@
-//! A door between the ingress and SQS that refuses single entries of a call, which the local AWS never does by
-//! itself: AWS answers 200 and lists them as failed.
+//! A door between a function and the local AWS that refuses what the script says. Behind the ingress single entries
+//! of a call, which AWS answers with 200 and a list of failures, and the local AWS never does by itself; behind the
+//! consumers whole retries and burials. So the real adapters see real refusals.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -17,18 +18,30 @@ use tokio::net::TcpListener;
 
 use crate::home::faults::Faults;
 
-const BATCH: &str = "AmazonSQS.SendMessageBatch";
 const TARGET: &str = "x-amz-target";
+const SEND: &str = "AmazonSQS.SendMessage";
+const SEND_BATCH: &str = "AmazonSQS.SendMessageBatch";
+const PUT: &str = "DynamoDB_20120810.PutItem";
+
+/// Whose calls pass the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Entries of batches are refused.
+    Ingress,
+    /// Retries and burials are refused.
+    Consumers,
+}
 
 #[derive(Clone)]
 struct Door {
     client: reqwest::Client,
     behind: String,
+    caller: Caller,
     faults: Faults,
 }
 
 /// Opens a door in front of `behind`, for as long as the process lives; its own endpoint.
-pub(super) async fn open(behind: &str, faults: Faults) -> anyhow::Result<String> {
+pub(super) async fn open(behind: &str, caller: Caller, faults: Faults) -> anyhow::Result<String> {
     // The local AWS speaks HTTP only: no roots, so that none are looked for.
     let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
         .with_safe_default_protocol_versions()?
@@ -45,6 +58,7 @@ pub(super) async fn open(behind: &str, faults: Faults) -> anyhow::Result<String>
     let door = Door {
         client,
         behind: behind.to_owned(),
+        caller,
         faults,
     };
     tokio::spawn(async move {
@@ -82,11 +96,19 @@ impl Door {
     async fn answer(&self, request: Request<Incoming>) -> anyhow::Result<(u16, Bytes)> {
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        let is_batch = head.headers.get(TARGET).is_some_and(|target| target == BATCH);
-        let (body, refused) = if is_batch {
-            self.without_refused(&body)?
-        } else {
-            (body, Vec::new())
+        let operation = head
+            .headers
+            .get(TARGET)
+            .and_then(|target| target.to_str().ok())
+            .unwrap_or_default();
+        if self.refuses_settlement(operation, &body) {
+            // Not one that the SDK tries again by itself.
+            let refusal = json!({"__type": "AccessDeniedException", "message": "refused by the script"});
+            return Ok((400, refusal.to_string().into()));
+        }
+        let (body, refused) = match (self.caller, operation) {
+            (Caller::Ingress, SEND_BATCH) => self.without_refused(&body)?,
+            _ => (body, Vec::new()),
         };
         // The signature does not fit a changed body; the local AWS does not check that of its root user.
         let mut forward = self
@@ -111,6 +133,20 @@ impl Door {
             fields.insert("Failed".to_owned(), refused.into());
         }
         Ok((status, told.to_string().into()))
+    }
+
+    fn refuses_settlement(&self, operation: &str, body: &[u8]) -> bool {
+        let place = match operation {
+            _ if self.caller == Caller::Ingress => return false,
+            SEND => "/MessageGroupId",
+            // A subject's digest in the table is its group's id.
+            PUT => "/Item/subject_digest/S",
+            _ => return false,
+        };
+        let call: Value = serde_json::from_slice(body).unwrap_or_default();
+        call.pointer(place)
+            .and_then(Value::as_str)
+            .is_some_and(|group| self.faults.refuses_settlement_of(group))
     }
 
     /// The call without the entries that are refused, and the answer's words on them.

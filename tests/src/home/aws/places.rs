@@ -57,7 +57,7 @@ impl Places {
             ),
             queues: queues(settings),
             sqs: clients.sqs(),
-            dynamodb: clients.dynamodb(),
+            dynamodb: chaski_dynamodb::client(&clients),
             local,
         };
         // The last net first: the others name it.

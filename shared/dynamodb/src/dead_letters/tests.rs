@@ -2,12 +2,17 @@
 
 use std::sync::{Arc, Mutex};
 
+use chaski_aws::testing::{Answer, credentials, region, service};
 use chaski_core::history::ErrorRecord;
 use chaski_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{Answer, dynamodb};
+
+/// A client of DynamoDB whose service this function is; tries and times are the real ones.
+fn dynamodb(answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static) -> Client {
+    Client::from_conf(chaski_aws::tuned!(aws_sdk_dynamodb, &credentials(), region(), service(answer)).build())
+}
 
 pub(crate) fn letter(id: &str, message: Vec<u8>) -> DeadLetter {
     let error = ErrorRecord::new(

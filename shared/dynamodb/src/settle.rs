@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use chaski_aws::SqsQueues;
 use chaski_core::ports::{Enqueue, Leased, Settle, SettleError, Settlement};
 
 use crate::dead_letters::DeadLetters;
-use crate::sqs_queues::SqsQueues;
 
 /// Settles what a function was pushed. The lease itself is ended by Lambda, which deletes whatever the
 /// function's answer does not name as failed; here only the effect is made durable before that.

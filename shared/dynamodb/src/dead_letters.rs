@@ -3,12 +3,11 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use chaski_aws::{CALL, describe};
 use chaski_core::dead_letter::DeadLetter;
 use chaski_core::ports::SettleError;
 use tokio::time::timeout;
 
-use crate::client::CALL;
-use crate::failure::describe;
 use crate::item::{self, Item};
 
 /// Dead letters in a table of DynamoDB. Nothing in it is ever overwritten.

@@ -1,0 +1,17 @@
+//! The dead letters in DynamoDB, and ending leases on AWS: what the consumers need and the ingress must not
+//! carry, which is why it is a crate of its own.
+
+mod dead_letters;
+mod item;
+mod settle;
+
+pub use dead_letters::DeadLetters;
+pub use settle::AwsSettle;
+
+/// A client of DynamoDB, which shares its connections with the others.
+#[must_use]
+pub fn client(clients: &chaski_aws::Clients) -> aws_sdk_dynamodb::Client {
+    let mut config = chaski_aws::tuned!(aws_sdk_dynamodb, clients.credentials(), clients.region(), clients.http());
+    config.set_endpoint_url(clients.dynamodb_endpoint());
+    aws_sdk_dynamodb::Client::from_conf(config.build())
+}

@@ -1,0 +1,1 @@
+"""The known ways in which tests/seeded-faults breaks the project."""

@@ -1,0 +1,184 @@
+"""Faults of the code. Each is caught by the cheapest test that can see it."""
+from .fault import AWS, CONFORMANCE, CORE, GUARDED, HOSTILE, Edit, Fault
+
+IDENTITY = "shared/core/src/identity.rs"
+ATTEMPT = "shared/core/src/app/attempt.rs"
+BATCH = "shared/core/src/app/batch.rs"
+ACCEPT = "shared/core/src/app/accept.rs"
+RECORD = "shared/core/src/dead_letter.rs"
+TABLE = "shared/aws/src/dead_letters.rs"
+SETTLE = "shared/aws/src/settle.rs"
+QUEUES = "shared/aws/src/sqs_queues.rs"
+
+MOVE = "dedup: identity::dedup_id(&meta.id, meta.generation, meta.attempts.saturating_add(1), meta.hop)"
+PARTS = "digest(&[id.as_bytes(), generation.as_bytes(), attempt.as_bytes(), hop.as_bytes()])"
+EACH_PART = "each_part_of_a_move_makes_it_another_one"
+HANDED_OFF = "Outcome::Failed(failure) => self.judge(&mut task, failure, call.ok().as_ref(), now), };"
+SETTLED = "self.settle.settle(task.leased, &settlement).await?;"
+BURIED = "let settlement = Settlement::Bury(Box::new(bury::letter(&task, failure, None, now)));"
+SENT_BACK = "a_failed_hand_off_sends_it_and_the_rest_of_its_group_back"
+RETURN = "return back(rest, back_off(leased.receives));"
+ONE_BACK = "back(rest.get(..1).unwrap_or_default(), back_off(leased.receives))"
+NOT_OVERWRITTEN = "only_the_same_id_and_generation_is_a_success"
+
+
+def one(name, what, suite, test, file, find, replace) -> Fault:
+    """A fault of one place."""
+    return Fault(name, what, suite, test, (Edit(file, find, replace),))
+
+
+IDS = [
+    one("dedup-without-attempt", "the dedup id leaves out the attempt", CORE, EACH_PART,
+        IDENTITY, PARTS, "digest(&[id.as_bytes(), generation.as_bytes(), hop.as_bytes()])"),
+    one("dedup-without-hop", "the dedup id leaves out the hop", CORE, EACH_PART,
+        IDENTITY, PARTS, "digest(&[id.as_bytes(), generation.as_bytes(), attempt.as_bytes()])"),
+    one("dedup-without-generation", "the dedup id leaves out the generation", CORE, EACH_PART,
+        IDENTITY, PARTS, "digest(&[id.as_bytes(), attempt.as_bytes(), hop.as_bytes()])"),
+    one("hop-swallowed", "the same, seen from outside: a wait is swallowed", CONFORMANCE,
+        "a_move_that_is_no_attempt_is_not_swallowed",
+        IDENTITY, PARTS, "digest(&[id.as_bytes(), generation.as_bytes(), attempt.as_bytes()])"),
+    one("replay-swallowed", "the same, seen from outside: a replay is swallowed", CONFORMANCE,
+        "a_replay_within_the_window_is_another_message",
+        IDENTITY, PARTS, "digest(&[id.as_bytes(), attempt.as_bytes(), hop.as_bytes()])"),
+    one("dedup-from-content", "a retry's dedup id is made from the body", CORE,
+        "a_failed_message_goes_to_its_tier_once_per_attempt",
+        ATTEMPT, MOVE, "dedup: identity::digest(&[task.envelope.message.body.bytes()])"),
+    one("dedup-random", "a retry's dedup id differs every time", CORE,
+        "a_failed_message_goes_to_its_tier_once_per_attempt",
+        ATTEMPT, MOVE, 'dedup: identity::digest(&[format!("{:?}", std::time::Instant::now()).as_bytes()])'),
+    one("accept-dedup-random", "an accepted message's dedup id differs every time", CORE,
+        "an_accepted_message_is_in_its_queue",
+        ACCEPT, "dedup: identity::dedup_id(&meta.id, meta.generation, 1, meta.hop)",
+        'dedup: identity::digest(&[format!("{:?}", std::time::Instant::now()).as_bytes()])'),
+    one("raw-subject-as-group", "the group id is the subject as it is", CORE, "any_subject_gives_a_legal_group_id",
+        IDENTITY, "digest(&[tenant.as_bytes(), subject.as_bytes()])", "subject.to_owned()"),
+    one("accept-without-tenant", "messages of all tenants share their subjects' lines", CORE,
+        "an_accepted_message_is_in_its_queue",
+        ACCEPT, "group: identity::group_id(&meta.tenant, &envelope.subject)",
+        'group: identity::group_id("", &envelope.subject)'),
+    one("key-of-anyone", "the idempotency key leaves out the producer", CORE, "a_key_meets_itself_and_nobody_else",
+        IDENTITY, "hash(&[producer.as_bytes(), key.as_bytes(), &body])", "hash(&[key.as_bytes(), &body])"),
+]
+
+LINES = [
+    one("only-the-failed-one-back", "what stands behind a failed entry is let go", CORE,
+        "what_goes_back_is_a_suffix_of_its_group", BATCH, RETURN, f"return {ONE_BACK};"),
+    Fault("group-goes-on", "a group goes on after a failed entry", CORE, "what_goes_back_is_a_suffix_of_its_group", (
+        Edit(BATCH, "for (n, leased) in line.iter().enumerate() {",
+             "let mut failed = Vec::new(); for (n, leased) in line.iter().enumerate() {"),
+        Edit(BATCH, RETURN, f"failed.extend({ONE_BACK}); continue;"),
+        Edit(BATCH, "self.panics.forget(leased); } Vec::new() }", "self.panics.forget(leased); } failed }"),
+    )),
+    one("back-and-asleep", "what goes back is not made visible", CORE, SENT_BACK,
+        BATCH, "self.settle.give_back(&back).await;", ""),
+    one("no-reserve", "work is started right before the function's end", CORE, "nothing_is_started_near_the_deadline",
+        BATCH, "if self.clock.elapsed() + needed > until {", "if false && self.clock.elapsed() + needed > until {"),
+    one("panics-for-ever", "the third panic does not bury", CORE, "a_panic_sends_its_group_back_and_the_third_one_buries",
+        BATCH, "if last { self.bury_panicked(leased).await }", "if last && false { self.bury_panicked(leased).await }"),
+    one("two-of-a-group-in-one-call", "a call that writes holds two entries of a group", AWS,
+        "what_follows_a_refused_entry_of_its_group_is_not_sent",
+        "shared/aws/src/lanes.rs", "of_group.entry(&entry.group).or_insert(lanes.len())",
+        "of_group.entry(&entry.dedup).or_insert(lanes.len())"),
+    one("only-the-call-counts", "entries that a call lists as failed count as taken", AWS,
+        "every_subset_of_refused_entries_is_told_exactly",
+        QUEUES, "if let Some(failed) = answer.failed().iter().find(|failed| failed.id() == id) {",
+        "if answer.failed().iter().any(|failed| failed.id() == id) { return Ok(()); } "
+        "if let Some(failed) = answer.failed().iter().find(|failed| failed.id() == id) {"),
+    one("answer-names-nobody", "the answer does not name what goes back", AWS, "the_answer_names_what_goes_back",
+        "shared/aws/src/sqs_event.rs", "go_back.into_iter()", "go_back.into_iter().take(0)"),
+]
+
+DURABILITY = [
+    one("ack-before-hand-off", "a failed hand-off is taken for done", CORE, SENT_BACK,
+        ATTEMPT, f"{HANDED_OFF} {SETTLED}", f"{HANDED_OFF} let _ = {SETTLED.replace('?;', ';')}"),
+    one("ack-before-put", "a failed burial without an attempt is taken for done", CONFORMANCE,
+        "a_failed_burial_lets_nothing_go",
+        ATTEMPT, f"{BURIED} {SETTLED}", f"{BURIED} let _ = {SETTLED.replace('?;', ';')}"),
+    one("ack-before-raw-put", "a failed burial of raw bytes is taken for done", CORE,
+        "a_failed_burial_of_raw_bytes_goes_back",
+        ATTEMPT, "self.settle.settle(leased, &settlement).await?;", "let _ = self.settle.settle(leased, &settlement).await;"),
+    one("put-error-ignored", "the adapter says that a refused record is there", CONFORMANCE,
+        "a_failed_burial_lets_nothing_go",
+        SETTLE, "self.dead_letters.put(letter).await", "{ let _ = self.dead_letters.put(letter).await; Ok(()) }"),
+    one("send-error-ignored", "the adapter says that a refused entry is taken", CONFORMANCE,
+        "a_failed_settlement_leaves_the_message_and_its_line_as_they_were",
+        SETTLE, "self.queues.enqueue(entry).await.map_err(|error| SettleError(error.to_string()))",
+        "{ let _ = self.queues.enqueue(entry).await; Ok(()) }"),
+    one("200-before-durable", "a message is accepted although the queue did not take it", CORE,
+        "a_queue_that_is_down_is_503_and_never_a_receipt",
+        ACCEPT, "let taken = self.queues.enqueue(&prepared.entry).await;",
+        "let _ = self.queues.enqueue(&prepared.entry).await; let taken = Ok(());"),
+    one("key-of-seconds", "a dead letter's sort key is a time in seconds", CORE,
+        "ten_thousand_failures_in_one_millisecond_are_ten_thousand_records",
+        RECORD, 'format!("{}#{}#{}", self.entry_sent_at, self.id, self.generation)',
+        "self.entry_sent_at.to_string().chars().take(19).collect()"),
+    one("key-of-the-clock", "a dead letter's sort key is the time of its burial", CORE,
+        "keys_come_from_the_entry_and_not_from_the_clock",
+        RECORD, 'format!("{}#{}#{}", self.entry_sent_at, self.id, self.generation)',
+        'format!("{}#{}#{}", self.died_at, self.id, self.generation)'),
+    one("buried-again-and-again", "the same, seen from outside: 150 do not stay 150", CONFORMANCE,
+        "a_burial_repeated_a_hundred_times_is_one_dead_letter",
+        RECORD, 'format!("{}#{}#{}", self.entry_sent_at, self.id, self.generation)',
+        'format!("{}#{}#{}", self.died_at, self.id, self.generation)'),
+    one("put-without-condition", "a dead letter overwrites what stands in its place", AWS, NOT_OVERWRITTEN,
+        TABLE, '.condition_expression("attribute_not_exists(#date)") .expression_attribute_names("#date", item::DATE)', ""),
+    one("put-without-compare", "another message's record counts as one's own", AWS, NOT_OVERWRITTEN,
+        TABLE, "Some(item) if whose(item) == ours => Ok(()),", "Some(item) if whose(item) == ours || true => Ok(()),"),
+]
+
+RETRIES = [
+    one("policy-of-the-last-error", "the last error picks the policy instead of the first", CONFORMANCE,
+        "the_first_error_picks_the_policy",
+        ATTEMPT, "task.first_error().unwrap_or(FirstError { class: failure.class, status: failure.status })",
+        "FirstError { class: failure.class, status: failure.status }"),
+    one("retry-after-ignored", "Retry-After does not choose the tier", CORE,
+        "retry_after_chooses_the_first_tier_that_covers_it",
+        "shared/core/src/retry.rs", "Verdict::Retry(now.retry_after.map_or(tier, |wait| delays.covering(wait)))",
+        "Verdict::Retry(tier)"),
+    one("gone-is-retried", "410 is tried again", CORE, "what_has_no_retry_is_buried_after_its_first_attempt",
+        "shared/core/src/outcome.rs", "410 => ErrorClass::Gone,", "410 => ErrorClass::Http4xx,"),
+    one("one-attempt-short", "the attempts are counted from one too many", CORE,
+        "the_known_answer_holds_message_by_message",
+        "shared/core/src/retry.rs", "policy.tier(attempts.saturating_sub(1))", "policy.tier(attempts)"),
+]
+
+BOUNDARY = [
+    one("redirects-followed", "a redirect of the target is followed", HOSTILE, "redirects_are_not_followed",
+        "shared/http/src/pool.rs", ".redirect(Policy::none())", ".redirect(Policy::limited(5))"),
+    one("deadline-of-headers", "the deadline ends with the answer's headers", HOSTILE,
+        "a_slow_body_is_a_timeout_although_the_status_is_fine",
+        "shared/http/src/answer.rs", 'until.wait(response.chunk(), "the target\'s answer did not end").await?',
+        "response.chunk().await"),
+    one("answer-without-end", "the answer is read beyond its limit", HOSTILE,
+        "an_endless_body_is_read_to_the_limit_and_dropped",
+        "shared/http/src/answer.rs", "let room = ANSWER_BYTES - answer.body.len();", "let room = usize::MAX;"),
+    one("names-not-guarded", "what a name resolves to is not checked", GUARDED,
+        "a_name_that_leads_to_a_private_address_is_blocked",
+        "shared/http/src/resolver.rs", "guard.check_resolved(name.as_str(), port, &addresses)?;", ""),
+    one("key-without-scope", "a key may send whatever its scopes", CORE, "producers_are_known_by_their_keys",
+        "shared/core/src/api/auth.rs",
+        "if !producer.scopes.iter().any(|scope| matches!(scope, Scope::Send | Scope::Admin)) {", "if false {"),
+    one("key-of-another", "a key's own id is not compared", CORE, "producers_are_known_by_their_keys",
+        "shared/core/src/api/auth.rs", "if known && names(key, &producer.id) {", "if known {"),
+    one("open-by-default", "without producers anybody may post", CORE, "nobody_is_let_in_by_default",
+        "shared/core/src/api/auth.rs", "if request.platform_caller {", "if true {"),
+    one("secret-prints", "a secret prints itself", CORE, "secrets_do_not_print", "shared/core/src/secret.rs",
+        'impl fmt::Debug for Secret { fn fmt(&self, f: &mut fmt::Formatter<\'_>) -> fmt::Result { f.write_str("***")',
+        "impl fmt::Debug for Secret { fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.0)"),
+    one("headers-logged", "an attempt's line holds the request's headers", CORE,
+        "no_credential_is_in_the_log_or_the_kept_answer",
+        "shared/core/src/app/trail.rs", "chaski.duration_ms = attempt.duration_ms, attempts = 1,",
+        "chaski.duration_ms = attempt.duration_ms, attempts = 1, http.headers = ?task.envelope.message.headers,"),
+    one("answer-not-redacted", "a credential that the target echoes is kept", CORE,
+        "no_credential_is_in_the_log_or_the_kept_answer",
+        "shared/core/src/app/bury.rs", "redact::answer(&answer.body, &task.envelope.message.headers)", "answer.body.clone()"),
+    one("body-written-anew", "a JSON body is read and written again", CORE, "a_json_body_goes_byte_for_byte",
+        "shared/core/src/envelope/wire.rs", "Some(Body::Json(text.to_owned()))",
+        "serde_json::from_str::<serde_json::Value>(text).ok().map(|value| Body::Json(value.to_string()))"),
+    one("unknown-fields-dropped", "what another version wrote is not carried on", CORE,
+        "a_next_version_travels_with_what_is_not_understood",
+        "shared/core/src/envelope/wire.rs", "writer.finish(&self.extra) } } impl Message {",
+        "writer.finish(&crate::json::Extra::default()) } } impl Message {"),
+]
+
+FAULTS = IDS + LINES + DURABILITY + RETRIES + BOUNDARY
