@@ -1,13 +1,13 @@
 """Faults of the code. Each is caught by the cheapest test that can see it."""
-from .fault import AWS, CONFORMANCE, CORE, GUARDED, HOSTILE, Edit, Fault
+from .fault import AWS, CONFORMANCE, CORE, DYNAMODB, GUARDED, HOSTILE, SECRETS, Edit, Fault
 
 IDENTITY = "shared/core/src/identity.rs"
 ATTEMPT = "shared/core/src/app/attempt.rs"
 BATCH = "shared/core/src/app/batch.rs"
 ACCEPT = "shared/core/src/app/accept.rs"
 RECORD = "shared/core/src/dead_letter.rs"
-TABLE = "shared/aws/src/dead_letters.rs"
-SETTLE = "shared/aws/src/settle.rs"
+TABLE = "shared/dynamodb/src/dead_letters.rs"
+SETTLE = "shared/dynamodb/src/settle.rs"
 QUEUES = "shared/aws/src/sqs_queues.rs"
 
 MOVE = "dedup: identity::dedup_id(&meta.id, meta.generation, meta.attempts.saturating_add(1), meta.hop)"
@@ -94,8 +94,8 @@ DURABILITY = [
     one("ack-before-put", "a failed burial without an attempt is taken for done", CONFORMANCE,
         "a_failed_burial_lets_nothing_go",
         ATTEMPT, f"{BURIED} {SETTLED}", f"{BURIED} let _ = {SETTLED.replace('?;', ';')}"),
-    one("ack-before-raw-put", "a failed burial of raw bytes is taken for done", CORE,
-        "a_failed_burial_of_raw_bytes_goes_back",
+    one("ack-before-raw-put", "a failed burial of raw bytes is taken for done", CONFORMANCE,
+        "a_failed_burial_lets_nothing_go",
         ATTEMPT, "self.settle.settle(leased, &settlement).await?;", "let _ = self.settle.settle(leased, &settlement).await;"),
     one("put-error-ignored", "the adapter says that a refused record is there", CONFORMANCE,
         "a_failed_burial_lets_nothing_go",
@@ -120,9 +120,9 @@ DURABILITY = [
         "a_burial_repeated_a_hundred_times_is_one_dead_letter",
         RECORD, 'format!("{}#{}#{}", self.entry_sent_at, self.id, self.generation)',
         'format!("{}#{}#{}", self.died_at, self.id, self.generation)'),
-    one("put-without-condition", "a dead letter overwrites what stands in its place", AWS, NOT_OVERWRITTEN,
+    one("put-without-condition", "a dead letter overwrites what stands in its place", DYNAMODB, NOT_OVERWRITTEN,
         TABLE, '.condition_expression("attribute_not_exists(#date)") .expression_attribute_names("#date", item::DATE)', ""),
-    one("put-without-compare", "another message's record counts as one's own", AWS, NOT_OVERWRITTEN,
+    one("put-without-compare", "another message's record counts as one's own", DYNAMODB, NOT_OVERWRITTEN,
         TABLE, "Some(item) if whose(item) == ours => Ok(()),", "Some(item) if whose(item) == ours || true => Ok(()),"),
 ]
 
@@ -165,12 +165,12 @@ BOUNDARY = [
     one("secret-prints", "a secret prints itself", CORE, "secrets_do_not_print", "shared/core/src/secret.rs",
         'impl fmt::Debug for Secret { fn fmt(&self, f: &mut fmt::Formatter<\'_>) -> fmt::Result { f.write_str("***")',
         "impl fmt::Debug for Secret { fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.0)"),
-    one("headers-logged", "an attempt's line holds the request's headers", CORE,
-        "no_credential_is_in_the_log_or_the_kept_answer",
+    one("headers-logged", "an attempt's line holds the request's headers", SECRETS,
+        "no_line_holds_a_planted_secret",
         "shared/core/src/app/trail.rs", "chaski.duration_ms = attempt.duration_ms, attempts = 1,",
         "chaski.duration_ms = attempt.duration_ms, attempts = 1, http.headers = ?task.envelope.message.headers,"),
-    one("answer-not-redacted", "a credential that the target echoes is kept", CORE,
-        "no_credential_is_in_the_log_or_the_kept_answer",
+    one("answer-not-redacted", "a credential that the target echoes is kept", SECRETS,
+        "no_line_holds_a_planted_secret",
         "shared/core/src/app/bury.rs", "redact::answer(&answer.body, &task.envelope.message.headers)", "answer.body.clone()"),
     one("body-written-anew", "a JSON body is read and written again", CORE, "a_json_body_goes_byte_for_byte",
         "shared/core/src/envelope/wire.rs", "Some(Body::Json(text.to_owned()))",

@@ -6,8 +6,10 @@ from pathlib import Path
 # The test targets that notice; the first is the cheapest. `local` asks for a local AWS, `deployed` for a whole stack.
 CORE = ("chaski-core", "--lib")
 AWS = ("chaski-aws", "--lib")
+DYNAMODB = ("chaski-dynamodb", "--lib")
 HOSTILE = ("chaski-http", "--test=hostile_targets")
 GUARDED = ("chaski-http", "--test=guarded")
+SECRETS = ("chaski-tests", "--test=secrets")
 TEMPLATE = ("chaski-tests", "--test=template")
 CONFORMANCE = ("chaski-tests", "--test=conformance")
 DEPLOYED = ("chaski-tests", "--test=deployed")

@@ -2,6 +2,8 @@
 //!
 //! What the local AWS does not enforce (the rights of a mapping's poller, a queue's visibility) is held here.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by it")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -72,29 +72,18 @@ impl Clients {
     /// # Errors
     /// The CA bundle can't be used.
     pub fn new(settings: AwsSettings) -> Result<Self, ClientError> {
-        let roots = settings
-            .ca_bundle
-            .as_deref()
-            .map_or_else(|| Ok(compiled_in()), bundle)?;
+        let roots = settings.ca_bundle.as_deref().map_or_else(|| Ok(compiled_in()), bundle)?;
         let tls = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self {
-            settings,
-            transport: Transport::new(tls),
-        })
+        Ok(Self { settings, transport: Transport::new(tls) })
     }
 
     /// A client of SQS.
     #[must_use]
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
-        let mut config = tuned!(
-            aws_sdk_sqs,
-            &self.settings.credentials,
-            self.region(),
-            self.transport.clone()
-        );
+        let mut config = tuned!(aws_sdk_sqs, &self.settings.credentials, self.region(), self.transport.clone());
         config.set_endpoint_url(self.settings.sqs_endpoint.clone());
         aws_sdk_sqs::Client::from_conf(config.build())
     }
@@ -127,43 +116,28 @@ impl Clients {
 /// Trying again is safe: an entry's deduplication id, a record's condition and a visibility make two calls one.
 #[must_use]
 pub fn retries() -> RetryConfig {
-    RetryConfig::standard()
-        .with_max_attempts(ATTEMPTS)
-        .with_initial_backoff(PAUSE)
-        .with_max_backoff(PAUSE_MAX)
+    RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(PAUSE).with_max_backoff(PAUSE_MAX)
 }
 
 /// The answers are small and read within an attempt, so an attempt's timeout covers a stalled one as well.
 #[must_use]
 pub fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .operation_attempt_timeout(ATTEMPT)
-        .operation_timeout(CALL)
-        .build()
+    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(CALL).build()
 }
 
 /// Mozilla's roots, parsed when this was compiled.
 fn compiled_in() -> RootCertStore {
-    RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    }
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
 }
 
 fn bundle(path: &Path) -> Result<RootCertStore, ClientError> {
-    let wrong = |reason: String| ClientError::CaBundle {
-        path: path.display().to_string(),
-        reason,
-    };
+    let wrong = |reason: String| ClientError::CaBundle { path: path.display().to_string(), reason };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
         let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
         roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }
-    if roots.is_empty() {
-        Err(wrong("holds no certificate".to_owned()))
-    } else {
-        Ok(roots)
-    }
+    if roots.is_empty() { Err(wrong("holds no certificate".to_owned())) } else { Ok(roots) }
 }
 
 #[cfg(test)]

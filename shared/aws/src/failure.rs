@@ -12,10 +12,7 @@ where
     R: std::fmt::Debug + 'static,
 {
     if let SdkError::ServiceError(context) = error {
-        let (code, words) = (
-            context.err().code().unwrap_or("no code"),
-            context.err().message().unwrap_or("no words"),
-        );
+        let (code, words) = (context.err().code().unwrap_or("no code"), context.err().message().unwrap_or("no words"));
         return format!("{code}: {words}");
     }
     let mut line = error.to_string();
@@ -54,14 +51,9 @@ mod tests {
         ] {
             assert!(is_the_entrys_fault(code), "{code}");
         }
-        for code in [
-            "",
-            "RequestThrottled",
-            "ThrottlingException",
-            "InternalFailure",
-            "AccessDenied",
-            "QueueDoesNotExist",
-        ] {
+        for code in
+            ["", "RequestThrottled", "ThrottlingException", "InternalFailure", "AccessDenied", "QueueDoesNotExist"]
+        {
             assert!(!is_the_entrys_fault(code), "{code}");
         }
     }

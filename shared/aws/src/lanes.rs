@@ -33,10 +33,7 @@ impl<'a> Lanes<'a> {
                 None => lanes.push(VecDeque::from([(place, entry)])),
             }
         }
-        Self {
-            waiting: lanes.into(),
-            fates: Vec::new(),
-        }
+        Self { waiting: lanes.into(), fates: Vec::new() }
     }
 
     /// The entries of the next call, each the head of its lane; `None` when nothing waits. The lanes of a
@@ -64,11 +61,7 @@ impl<'a> Lanes<'a> {
     /// Notes the fates of a call, one for each of its entries: a lane goes on after an entry that was taken,
     /// and ends at one that was not.
     pub(crate) fn told(&mut self, call: Call<'a>, fates: Vec<Fate>) {
-        let untold = || {
-            Err(EnqueueError::Unavailable(
-                "the queue's answer does not name it".to_owned(),
-            ))
-        };
+        let untold = || Err(EnqueueError::Unavailable("the queue's answer does not name it".to_owned()));
         let fates = fates.into_iter().chain(std::iter::repeat_with(untold));
         for (((place, _), lane), fate) in call.heads.into_iter().zip(call.rest).zip(fates) {
             if fate.is_err() {
@@ -93,9 +86,7 @@ impl<'a> Lanes<'a> {
     }
 
     fn end(&mut self, lane: VecDeque<Placed<'a>>, why: &str) {
-        let not_sent = lane
-            .into_iter()
-            .map(|(place, _)| (place, Err(EnqueueError::Unavailable(why.to_owned()))));
+        let not_sent = lane.into_iter().map(|(place, _)| (place, Err(EnqueueError::Unavailable(why.to_owned()))));
         self.fates.extend(not_sent);
     }
 }
@@ -140,10 +131,7 @@ mod tests {
         }
         let mut fates = lanes.fates();
         fates.sort_by_key(|(place, _)| *place);
-        assert_eq!(
-            fates.iter().map(|(place, _)| *place).collect::<Vec<_>>(),
-            (0..entries.len()).collect::<Vec<_>>()
-        );
+        assert_eq!(fates.iter().map(|(place, _)| *place).collect::<Vec<_>>(), (0..entries.len()).collect::<Vec<_>>());
         (written, fates.into_iter().map(|(_, fate)| fate).collect())
     }
 
@@ -170,9 +158,7 @@ mod tests {
     #[test]
     fn a_call_is_within_both_limits_of_sqs() {
         let body = "x".repeat(ENQUEUE_CALL_BYTES / 4);
-        let entries: Vec<Entry> = (0..25)
-            .map(|n| entry(&format!("g{n}"), if n < 6 { &body } else { "x" }))
-            .collect();
+        let entries: Vec<Entry> = (0..25).map(|n| entry(&format!("g{n}"), if n < 6 { &body } else { "x" })).collect();
         let mut lanes = Lanes::new(entries.iter().enumerate());
         let mut sizes = Vec::new();
         while let Some(call) = lanes.next_call() {

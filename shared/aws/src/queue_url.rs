@@ -45,20 +45,10 @@ mod tests {
     #[test]
     fn every_kind_of_queue_is_found_again_by_url_and_by_arn() {
         let prefix = QueuePrefix::new("https://sqs.us-east-1.amazonaws.com/000000000000/chaski-dev-");
-        for name in [
-            "messages-0",
-            "a-b-12",
-            "retry-fast",
-            "retry-medium",
-            "retry-slow",
-            "last-net",
-        ] {
+        for name in ["messages-0", "a-b-12", "retry-fast", "retry-medium", "retry-slow", "last-net"] {
             let queue = QueueName::parse(name).unwrap();
             let url = prefix.url(&queue);
-            assert_eq!(
-                url,
-                format!("https://sqs.us-east-1.amazonaws.com/000000000000/chaski-dev-{name}.fifo")
-            );
+            assert_eq!(url, format!("https://sqs.us-east-1.amazonaws.com/000000000000/chaski-dev-{name}.fifo"));
             assert_eq!(prefix.queue(&url), Some(queue.clone()));
             let arn = format!("arn:aws:sqs:us-east-1:000000000000:chaski-dev-{name}.fifo");
             assert_eq!(prefix.queue(&arn), Some(queue));
@@ -68,18 +58,8 @@ mod tests {
     #[test]
     fn another_stacks_queue_is_none_of_ours() {
         let prefix = QueuePrefix::new("http://127.0.0.1:4566/000000000000/chaski-dev-");
-        for other in [
-            "",
-            "messages-0",
-            "chaski-prod-messages-0.fifo",
-            "chaski-dev-messages-0",
-            "chaski-dev-x.fifo",
-        ] {
-            assert_eq!(
-                prefix.queue(&format!("arn:aws:sqs:us-east-1:000000000000:{other}")),
-                None,
-                "{other}"
-            );
+        for other in ["", "messages-0", "chaski-prod-messages-0.fifo", "chaski-dev-messages-0", "chaski-dev-x.fifo"] {
+            assert_eq!(prefix.queue(&format!("arn:aws:sqs:us-east-1:000000000000:{other}")), None, "{other}");
         }
     }
 }

@@ -62,9 +62,7 @@ impl AwsSettings {
         let region = needed(&[REGION, DEFAULT_REGION]);
         let (key_id, secret) = (needed(&[KEY_ID]), needed(&[SECRET]));
         let mut endpoint = |own| {
-            let found = [own, ENDPOINT]
-                .into_iter()
-                .find_map(|name| Some((name, value(name)?)));
+            let found = [own, ENDPOINT].into_iter().find_map(|name| Some((name, value(name)?)));
             if let Some((name, url)) = &found
                 && !(url.starts_with("http://") || url.starts_with("https://"))
             {
@@ -79,11 +77,7 @@ impl AwsSettings {
             credentials: Credentials::new(key_id, secret, value(SESSION), None, "environment"),
             ca_bundle: value(CA_BUNDLE).map(PathBuf::from),
         };
-        if wrong.is_empty() {
-            Ok(settings)
-        } else {
-            Err(AwsSettingsError(wrong))
-        }
+        if wrong.is_empty() { Ok(settings) } else { Err(AwsSettingsError(wrong)) }
     }
 }
 
@@ -91,20 +85,11 @@ impl AwsSettings {
 mod tests {
     use super::*;
 
-    const WHOLE: [(&str, &str); 4] = [
-        (REGION, "eu-west-1"),
-        (KEY_ID, "AK"),
-        (SECRET, "hush"),
-        (SESSION, "token-hush"),
-    ];
+    const WHOLE: [(&str, &str); 4] = [(REGION, "eu-west-1"), (KEY_ID, "AK"), (SECRET, "hush"), (SESSION, "token-hush")];
 
     fn read(more: &[(&str, &str)]) -> Result<AwsSettings, AwsSettingsError> {
         let all: Vec<_> = more.iter().chain(&WHOLE).copied().collect();
-        AwsSettings::read(|name| {
-            all.iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| (*value).to_owned())
-        })
+        AwsSettings::read(|name| all.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
     }
 
     #[test]
@@ -112,23 +97,12 @@ mod tests {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.region, "eu-west-1");
         assert_eq!(settings.credentials.session_token(), Some("token-hush"));
-        assert_eq!(
-            (
-                settings.sqs_endpoint,
-                settings.dynamodb_endpoint,
-                settings.ca_bundle
-            ),
-            (None, None, None)
-        );
+        assert_eq!((settings.sqs_endpoint, settings.dynamodb_endpoint, settings.ca_bundle), (None, None, None));
     }
 
     #[test]
     fn an_endpoint_of_its_own_wins() {
-        let settings = read(&[
-            (ENDPOINT, "http://127.0.0.1:1"),
-            (SQS_ENDPOINT, "https://localhost:2"),
-        ])
-        .unwrap();
+        let settings = read(&[(ENDPOINT, "http://127.0.0.1:1"), (SQS_ENDPOINT, "https://localhost:2")]).unwrap();
         assert_eq!(settings.sqs_endpoint.as_deref(), Some("https://localhost:2"));
         assert_eq!(settings.dynamodb_endpoint.as_deref(), Some("http://127.0.0.1:1"));
     }

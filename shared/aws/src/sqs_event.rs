@@ -25,25 +25,15 @@ pub enum EventError {
 /// # Errors
 /// See [`EventError`].
 pub fn leased(event: SqsEvent, prefix: &QueuePrefix) -> Result<Vec<Leased>, EventError> {
-    event
-        .records
-        .into_iter()
-        .enumerate()
-        .map(|(n, record)| entry(n, record, prefix))
-        .collect()
+    event.records.into_iter().enumerate().map(|(n, record)| entry(n, record, prefix)).collect()
 }
 
 fn entry(n: usize, mut record: SqsMessage, prefix: &QueuePrefix) -> Result<Leased, EventError> {
-    let entry_id = record
-        .message_id
-        .filter(|id| !id.is_empty())
-        .ok_or(EventError::NoId(n))?;
+    let entry_id = record.message_id.filter(|id| !id.is_empty()).ok_or(EventError::NoId(n))?;
     let source = record.event_source_arn.unwrap_or_default();
     let queue = prefix.queue(&source).ok_or(EventError::ForeignQueue(n, source))?;
     let mut attribute = |name| record.attributes.remove(name);
-    let sent_at = attribute("SentTimestamp")
-        .and_then(|millis| millis.parse().ok())
-        .unwrap_or(0);
+    let sent_at = attribute("SentTimestamp").and_then(|millis| millis.parse().ok()).unwrap_or(0);
     Ok(Leased {
         queue,
         body: record.body.unwrap_or_default(),
@@ -51,9 +41,7 @@ fn entry(n: usize, mut record: SqsMessage, prefix: &QueuePrefix) -> Result<Lease
         // Without a group it stands in line with nobody.
         group: attribute("MessageGroupId").unwrap_or_else(|| entry_id.clone()),
         sent_at: Timestamp::from_millis(sent_at),
-        receives: attribute("ApproximateReceiveCount")
-            .and_then(|count| count.parse().ok())
-            .unwrap_or(1),
+        receives: attribute("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1),
         handle: record.receipt_handle.unwrap_or_default(),
         entry_id,
     })

@@ -74,20 +74,11 @@ impl SqsQueues {
                 .message_deduplication_id(&entry.dedup)
                 .build()
         });
-        let entries: Vec<_> = entries
-            .collect::<Result<_, _>>()
-            .map_err(|error| EnqueueError::Refused(error.to_string()))?;
-        let sent = self
-            .client
-            .send_message_batch()
-            .queue_url(url)
-            .set_entries(Some(entries))
-            .send()
-            .await;
+        let entries: Vec<_> =
+            entries.collect::<Result<_, _>>().map_err(|error| EnqueueError::Refused(error.to_string()))?;
+        let sent = self.client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await;
         match sent {
-            Ok(answer) => Ok((0..call.entries().len())
-                .map(|n| fate(&answer, &n.to_string()))
-                .collect()),
+            Ok(answer) => Ok((0..call.entries().len()).map(|n| fate(&answer, &n.to_string())).collect()),
             Err(error) => Err(EnqueueError::Unavailable(describe(&error))),
         }
     }
@@ -105,16 +96,9 @@ impl SqsQueues {
             let Ok(changes) = changes.collect::<Result<Vec<_>, _>>() else {
                 continue;
             };
-            let call = self
-                .client
-                .change_message_visibility_batch()
-                .queue_url(self.prefix.url(queue));
+            let call = self.client.change_message_visibility_batch().queue_url(self.prefix.url(queue));
             let troubles = match call.set_entries(Some(changes)).send().await {
-                Ok(answer) => answer
-                    .failed()
-                    .iter()
-                    .map(|failed| failed.code().to_owned())
-                    .collect(),
+                Ok(answer) => answer.failed().iter().map(|failed| failed.code().to_owned()).collect(),
                 Err(error) => vec![describe(&error)],
             };
             for trouble in troubles {
@@ -127,10 +111,7 @@ impl SqsQueues {
     pub async fn give_back(&self, entries: &[(&Leased, Duration)]) {
         let queues = by_queue(entries.iter().map(|(leased, _)| &leased.queue));
         let all = queues.into_iter().map(|(queue, places)| async move {
-            let its: Vec<_> = places
-                .into_iter()
-                .filter_map(|place| entries.get(place).copied())
-                .collect();
+            let its: Vec<_> = places.into_iter().filter_map(|place| entries.get(place).copied()).collect();
             self.hide(queue, &its).await;
         });
         if timeout(GIVE_BACK, join_all(all)).await.is_err() {
@@ -144,39 +125,28 @@ impl SqsQueues {
 
 impl Enqueue for SqsQueues {
     async fn enqueue(&self, entry: &Entry) -> Result<(), EnqueueError> {
-        let call = self
-            .client
-            .send_message()
-            .queue_url(self.prefix.url(&entry.queue))
-            .message_body(&entry.body);
-        let sent = call
-            .message_group_id(&entry.group)
-            .message_deduplication_id(&entry.dedup)
-            .send()
-            .await;
-        sent.map(|_| ()).map_err(|error| {
-            let refused = error
-                .as_service_error()
-                .and_then(ProvideErrorMetadata::code)
-                .is_some_and(is_the_entrys_fault);
-            if refused {
-                EnqueueError::Refused(describe(&error))
-            } else {
-                EnqueueError::Unavailable(describe(&error))
+        let call = self.client.send_message().queue_url(self.prefix.url(&entry.queue)).message_body(&entry.body);
+        let sent = call.message_group_id(&entry.group).message_deduplication_id(&entry.dedup).send().await;
+        match sent {
+            // A 200 without an id may come from anything that speaks HTTP.
+            Ok(answer) if answer.message_id().is_none_or(str::is_empty) => {
+                Err(EnqueueError::Unavailable("the queue's answer names no message".to_owned()))
             }
-        })
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+                let words = describe(&error);
+                Err(refusal(code.unwrap_or_default(), words))
+            }
+        }
     }
 
     async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<(), EnqueueError>> {
         let until = Instant::now() + ALL;
-        let queues = by_queue(entries.iter().map(|entry| &entry.queue))
-            .into_iter()
-            .map(|(queue, places)| {
-                let its = places
-                    .into_iter()
-                    .filter_map(|place| Some((place, entries.get(place)?)));
-                self.send(queue, Lanes::new(its), until)
-            });
+        let queues = by_queue(entries.iter().map(|entry| &entry.queue)).into_iter().map(|(queue, places)| {
+            let its = places.into_iter().filter_map(|place| Some((place, entries.get(place)?)));
+            self.send(queue, Lanes::new(its), until)
+        });
         let mut told: Vec<(usize, Fate)> = join_all(queues).await.concat();
         told.sort_by_key(|(place, _)| *place);
         told.into_iter().map(|(_, fate)| fate).collect()
@@ -199,19 +169,17 @@ fn by_queue<'a>(queues: impl Iterator<Item = &'a QueueName>) -> Vec<(&'a QueueNa
 fn fate(answer: &SendMessageBatchOutput, id: &str) -> Fate {
     if let Some(failed) = answer.failed().iter().find(|failed| failed.id() == id) {
         let words = format!("{}: {}", failed.code(), failed.message().unwrap_or("no words"));
-        let refused = is_the_entrys_fault(failed.code());
-        return Err(if refused {
-            EnqueueError::Refused(words)
-        } else {
-            EnqueueError::Unavailable(words)
-        });
+        return Err(refusal(failed.code(), words));
     }
     if answer.successful().iter().any(|taken| taken.id() == id) {
         return Ok(());
     }
-    Err(EnqueueError::Unavailable(
-        "the queue's answer does not name it".to_owned(),
-    ))
+    Err(EnqueueError::Unavailable("the queue's answer does not name it".to_owned()))
+}
+
+/// Why an entry was not taken, by the service's code.
+fn refusal(code: &str, words: String) -> EnqueueError {
+    if is_the_entrys_fault(code) { EnqueueError::Refused(words) } else { EnqueueError::Unavailable(words) }
 }
 
 /// Never less than was asked for: 5.2 s are 6.

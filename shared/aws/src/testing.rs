@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use aws_sdk_sqs::config::{Credentials, Region};
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-    SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
@@ -36,24 +36,16 @@ impl HttpClient for Service {
 
 impl HttpConnector for Service {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let operation = request
-            .headers()
-            .get("x-amz-target")
-            .unwrap()
-            .rsplit('.')
-            .next()
-            .unwrap()
-            .to_owned();
-        let body = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-        let answer = (self.0)(&operation, body);
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let body = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let answer = (self.0)(operation, body);
         HttpConnectorFuture::new(async move {
             let Some((status, body)) = answer else {
                 return std::future::pending().await;
             };
-            Ok(HttpResponse::new(
-                status.try_into().unwrap(),
-                SdkBody::from(body.to_string()),
-            ))
+            let status = status.try_into().map_err(|error| ConnectorError::user(Box::new(error)))?;
+            Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
         })
     }
 }
@@ -61,12 +53,7 @@ impl HttpConnector for Service {
 /// A client of SQS whose service this function is; tries and times are the real ones.
 #[cfg(test)]
 pub(crate) fn sqs(answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static) -> aws_sdk_sqs::Client {
-    let config = crate::tuned!(
-        aws_sdk_sqs,
-        &credentials(),
-        region(),
-        service(answer)
-    );
+    let config = crate::tuned!(aws_sdk_sqs, &credentials(), region(), service(answer));
     aws_sdk_sqs::Client::from_conf(config.build())
 }
 

@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector as SdkConnector, HttpConnectorFuture, HttpConnectorSettings,
-    SharedHttpConnector,
+    HttpClient, HttpConnector as SdkConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -46,11 +45,8 @@ impl Transport {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
         let pool = Mutex::new((fresh(&connector), SystemTime::now()));
         Self(Arc::new(Shared { connector, pool }))
     }
@@ -92,15 +88,10 @@ impl SdkConnector for Transport {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let pool = self.pool(SystemTime::now());
         HttpConnectorFuture::new(async move {
-            let request = request
-                .try_into_http1x()
-                .map_err(|error| ConnectorError::user(error.into()))?;
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             // Whatever goes wrong between here and the answer may be tried again: each of our calls has the
             // effect of one when it is made twice.
-            let answer = pool
-                .request(request)
-                .await
-                .map_err(|error| ConnectorError::io(error.into()))?;
+            let answer = pool.request(request).await.map_err(|error| ConnectorError::io(error.into()))?;
             HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })

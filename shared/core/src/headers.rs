@@ -87,7 +87,9 @@ mod tests {
         assert_eq!(check(&long(limits::HEADER_NAME_BYTES + 1), "").map_err(|e| e.1), Err(true));
         assert!(check("n", &long(limits::HEADER_VALUE_BYTES)).is_ok());
         assert_eq!(check("n", &long(limits::HEADER_VALUE_BYTES + 1)).map_err(|e| e.1), Err(true));
-        for (name, value) in [("", "v"), ("a b", "v"), ("a:", "v"), ("ñ", "v"), ("a", "x\r\ny"), ("a", "\0"), ("a", "\u{7f}")] {
+        for (name, value) in
+            [("", "v"), ("a b", "v"), ("a:", "v"), ("ñ", "v"), ("a", "x\r\ny"), ("a", "\0"), ("a", "\u{7f}")]
+        {
             assert!(check(name, value).is_err(), "{name:?} {value:?}");
         }
         assert!(check("a", "tab\tand ñ").is_ok());

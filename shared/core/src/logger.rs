@@ -38,7 +38,11 @@ pub struct Service {
 }
 
 /// A subscriber that prints the service's lines to `out`.
-pub fn subscriber(service: Service, clock: impl Clock + 'static, out: impl Write + Send + 'static) -> impl Subscriber + Send + Sync {
+pub fn subscriber(
+    service: Service,
+    clock: impl Clock + 'static,
+    out: impl Write + Send + 'static,
+) -> impl Subscriber + Send + Sync {
     Registry::default().with(Lines { service, clock, out: Mutex::new(out) })
 }
 

@@ -189,11 +189,9 @@ mod tests {
     fn tiers(dictionary: &RetryDictionary, class: ErrorClass) -> Vec<Tier> {
         let first = FirstError { class, status: None };
         (1..)
-            .map_while(|attempt| {
-                match dictionary.decide(&TierDelays::default(), first, &failure(class), attempt) {
-                    Verdict::Retry(tier) => Some(tier),
-                    Verdict::Bury => None,
-                }
+            .map_while(|attempt| match dictionary.decide(&TierDelays::default(), first, &failure(class), attempt) {
+                Verdict::Retry(tier) => Some(tier),
+                Verdict::Bury => None,
             })
             .collect()
     }
@@ -236,7 +234,9 @@ mod tests {
     #[test]
     fn retry_after_chooses_the_first_tier_that_covers_it() {
         let first = FirstError { class: ErrorClass::Throttled, status: Some(429) };
-        for (seconds, tier) in [(0, Fast), (10, Fast), (11, Medium), (60, Medium), (61, Slow), (900, Slow), (u64::MAX, Slow)] {
+        for (seconds, tier) in
+            [(0, Fast), (10, Fast), (11, Medium), (60, Medium), (61, Slow), (900, Slow), (u64::MAX, Slow)]
+        {
             let mut now = failure(ErrorClass::Throttled);
             now.retry_after = Some(Duration::from_secs(seconds));
             let verdict = RetryDictionary::default().decide(&TierDelays::default(), first, &now, 4);

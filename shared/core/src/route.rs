@@ -34,10 +34,7 @@ pub fn default_routes() -> Vec<Route> {
         client: client.map(Pattern::parse),
         shards,
     };
-    vec![
-        route("assignments", "pc_assignments_*", None, 1),
-        route("messages", "*", Some("pc_*_{client}_*"), 4),
-    ]
+    vec![route("assignments", "pc_assignments_*", None, 1), route("messages", "*", Some("pc_*_{client}_*"), 4)]
 }
 
 /// The first route that a subject matches.

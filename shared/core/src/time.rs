@@ -70,9 +70,9 @@ impl Timestamp {
 /// RFC 3339 in UTC with milliseconds, `2026-12-01T09:00:00.000Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.formatted(format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-        )))
+        f.write_str(
+            &self.formatted(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z")),
+        )
     }
 }
 
@@ -81,7 +81,11 @@ impl fmt::Display for Timestamp {
 /// # Errors
 /// Says what it takes, for a person.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a span of time; it takes forms like 500ms, 90s, 5m, 2h, 7d, 1h30m or a number of seconds");
+    let wrong = || {
+        format!(
+            "`{text}` is not a span of time; it takes forms like 500ms, 90s, 5m, 2h, 7d, 1h30m or a number of seconds"
+        )
+    };
     if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         let seconds: f64 = text.parse().map_err(|_| wrong())?;
         return Duration::try_from_secs_f64(seconds).map_err(|_| wrong());

@@ -21,10 +21,7 @@ impl DeadLetters {
     /// The table of that name.
     #[must_use]
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self {
-            client,
-            table: table.into(),
-        }
+        Self { client, table: table.into() }
     }
 
     /// Puts a record. `Ok` means that it is there, whole: written now, or by an earlier burial of the same
@@ -40,9 +37,7 @@ impl DeadLetters {
             Ok(())
         };
         // A record in several items must not take several times as long.
-        timeout(CALL, all)
-            .await
-            .unwrap_or_else(|_| Err(SettleError("the table took too long".to_owned())))
+        timeout(CALL, all).await.unwrap_or_else(|_| Err(SettleError("the table took too long".to_owned())))
     }
 
     async fn put_item(&self, item: Item) -> Result<(), SettleError> {
@@ -61,12 +56,8 @@ impl DeadLetters {
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(there)) => match there.item() {
                 Some(item) if whose(item) == ours => Ok(()),
-                Some(_) => Err(SettleError(
-                    "another message's record stands in its place".to_owned(),
-                )),
-                None => Err(SettleError(
-                    "a record stands in its place, and the table does not say whose".to_owned(),
-                )),
+                Some(_) => Err(SettleError("another message's record stands in its place".to_owned())),
+                None => Err(SettleError("a record stands in its place, and the table does not say whose".to_owned())),
             },
             _ => Err(SettleError(describe(&error))),
         }

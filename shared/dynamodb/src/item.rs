@@ -68,9 +68,7 @@ pub(crate) fn items(letter: &DeadLetter) -> Vec<Item> {
 
 /// What DynamoDB counts for an item: names and values, and 3 bytes and one an element for lists and maps.
 pub(crate) fn size(item: &Item) -> usize {
-    item.iter()
-        .map(|(name, value)| name.len() + value_size(value))
-        .sum()
+    item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
 }
 
 fn value_size(value: &AttributeValue) -> usize {
@@ -80,12 +78,7 @@ fn value_size(value: &AttributeValue) -> usize {
         AttributeValue::N(_) => 21,
         AttributeValue::B(blob) => blob.as_ref().len(),
         AttributeValue::L(list) => 3 + list.iter().map(|value| 1 + value_size(value)).sum::<usize>(),
-        AttributeValue::M(map) => {
-            3 + map
-                .iter()
-                .map(|(name, value)| 1 + name.len() + value_size(value))
-                .sum::<usize>()
-        }
+        AttributeValue::M(map) => 3 + map.iter().map(|(name, value)| 1 + name.len() + value_size(value)).sum::<usize>(),
         _ => 1,
     }
 }
@@ -107,20 +100,9 @@ fn record(letter: &DeadLetter) -> Item {
     put("target_host", letter.target_host.as_deref().map(text));
     put("received_at", letter.received_at.map(|at| text(&at.to_string())));
     let errors = [("first", &letter.first_error), ("last", &letter.last_error)];
-    put(
-        "error",
-        Some(map(errors.map(|(name, error)| (name, Some(error_map(error)))))),
-    );
-    put(
-        "attempts",
-        Some(AttributeValue::L(
-            shown(&letter.attempts).map(attempt_map).collect(),
-        )),
-    );
-    let answer = letter
-        .response
-        .as_deref()
-        .map(|answer| answer.get(..RESPONSE_BYTES).unwrap_or(answer));
+    put("error", Some(map(errors.map(|(name, error)| (name, Some(error_map(error)))))));
+    put("attempts", Some(AttributeValue::L(shown(&letter.attempts).map(attempt_map).collect())));
+    let answer = letter.response.as_deref().map(|answer| answer.get(..RESPONSE_BYTES).unwrap_or(answer));
     put("response", answer.map(|answer| bytes(answer.to_vec())));
     put("died_at", Some(text(&letter.died_at.to_string())));
     put("created_at", Some(text(&letter.died_at.to_string())));
@@ -147,12 +129,7 @@ fn sort_key(letter: &DeadLetter) -> String {
     if key.len() <= SORT_KEY_BYTES {
         return key;
     }
-    format!(
-        "{}#{}#{}",
-        letter.entry_sent_at,
-        letter.id_digest(),
-        letter.generation
-    )
+    format!("{}#{}#{}", letter.entry_sent_at, letter.id_digest(), letter.generation)
 }
 
 /// The first attempts and the last, should another writer have kept more of them.
@@ -186,12 +163,7 @@ fn error_map(error: &ErrorRecord) -> AttributeValue {
 }
 
 fn map<const N: usize>(fields: [(&str, Option<AttributeValue>); N]) -> AttributeValue {
-    AttributeValue::M(
-        fields
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-            .collect(),
-    )
+    AttributeValue::M(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
 }
 
 fn text(value: &str) -> AttributeValue {

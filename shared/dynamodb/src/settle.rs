@@ -27,11 +27,9 @@ impl Settle for AwsSettle {
     async fn settle(&self, _: &Leased, settlement: &Settlement) -> Result<(), SettleError> {
         match settlement {
             Settlement::Done => Ok(()),
-            Settlement::Retry(entry) => self
-                .queues
-                .enqueue(entry)
-                .await
-                .map_err(|error| SettleError(error.to_string())),
+            Settlement::Retry(entry) => {
+                self.queues.enqueue(entry).await.map_err(|error| SettleError(error.to_string()))
+            }
             Settlement::Bury(letter) => self.dead_letters.put(letter).await,
         }
     }

@@ -15,10 +15,7 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     pub(crate) fn after(span: Duration) -> Self {
-        Self {
-            began: Instant::now(),
-            span,
-        }
+        Self { began: Instant::now(), span }
     }
 
     /// Waits for `work`, but not past the deadline; `what` says what did not happen.
@@ -33,9 +30,7 @@ impl Deadline {
 
     /// Waits for `work`, but not longer than `grace`, and not past the deadline.
     pub(crate) async fn wait_briefly<T>(self, work: impl Future<Output = T>, grace: Duration) -> Option<T> {
-        timeout_at(Instant::now() + grace.min(self.left()), work)
-            .await
-            .ok()
+        timeout_at(Instant::now() + grace.min(self.left()), work).await.ok()
     }
 
     fn left(self) -> Duration {

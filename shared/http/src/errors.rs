@@ -18,10 +18,8 @@ pub(crate) fn of(error: reqwest::Error) -> CallError {
         return CallError::Blocked(refusal.to_string());
     }
     // The client's own names for its layers tell a person nothing.
-    let mut said: Vec<String> = causes()
-        .map(ToString::to_string)
-        .filter(|text| !text.starts_with("client error ("))
-        .collect();
+    let mut said: Vec<String> =
+        causes().map(ToString::to_string).filter(|text| !text.starts_with("client error (")).collect();
     said.dedup();
     let detail = clean(&said.join(": "));
     if error.is_builder() {
@@ -35,8 +33,5 @@ pub(crate) fn of(error: reqwest::Error) -> CallError {
 
 /// Part of it may be the target's own words: kept short and on one line.
 fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(DETAIL_CHARS)
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(DETAIL_CHARS).collect()
 }

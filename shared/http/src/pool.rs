@@ -44,10 +44,7 @@ struct Reading {
 
 impl Reading {
     fn of(clock: &dyn Clock) -> Self {
-        Self {
-            wall: clock.now(),
-            process: clock.elapsed(),
-        }
+        Self { wall: clock.now(), process: clock.elapsed() }
     }
 
     /// How far the clocks have come apart since `earlier`, in milliseconds.
@@ -73,16 +70,9 @@ impl Pool {
         {
             return Ok(client.clone());
         }
-        let tls = self
-            .tls
-            .get_or_init(|| roots.client_config())
-            .clone()
-            .map_err(|error| unusable(&error))?;
+        let tls = self.tls.get_or_init(|| roots.client_config()).clone().map_err(|error| unusable(&error))?;
         let client = build(tls, resolver()).map_err(|error| unusable(&error))?;
-        *current = Some(Current {
-            client: client.clone(),
-            began: now,
-        });
+        *current = Some(Current { client: client.clone(), began: now });
         Ok(client)
     }
 }

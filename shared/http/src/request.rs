@@ -10,24 +10,14 @@ use reqwest::{Body, Method, Request};
 
 /// Headers that frame the request or belong to the connection: the client writes them itself. A second one of
 /// these, or another's, is how one request is smuggled inside another.
-const FRAMING: [&str; 8] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+const FRAMING: [&str; 8] =
+    ["connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// Whether the target may be called, as far as the URL tells; gives its host and port.
 pub(crate) fn check(request: &Outgoing, guard: &Guard) -> Result<(String, u16), CallError> {
     let url = &request.url;
     check_url_text(url.as_str()).map_err(|error| CallError::Blocked(format!("the url {error}")))?;
-    guard
-        .check_literal(url)
-        .map_err(|refusal| CallError::Blocked(refusal.to_string()))?;
+    guard.check_literal(url).map_err(|refusal| CallError::Blocked(refusal.to_string()))?;
     match (url.host_str(), url.port_or_known_default()) {
         (Some(host), Some(port)) => Ok((host.to_owned(), port)),
         _ => Err(CallError::Blocked("the url names no host".to_owned())),
@@ -66,10 +56,7 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), CallErro
     if framing || !is_token(name) || !is_value(value) {
         return Err(refused());
     }
-    match (
-        HeaderName::from_bytes(name.as_bytes()),
-        HeaderValue::from_bytes(value.as_bytes()),
-    ) {
+    match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes())) {
         (Ok(name), Ok(value)) => Ok((name, value)),
         _ => Err(refused()),
     }

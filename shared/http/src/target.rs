@@ -54,20 +54,12 @@ impl HttpTarget {
     async fn exchange(&self, request: Outgoing, until: Deadline) -> Result<Answer, CallError> {
         let (host, port) = request::check(&request, &self.guard)?;
         let request = request::build(request)?;
-        let resolver = || {
-            Arc::new(GuardedResolver::new(
-                Arc::clone(&self.guard),
-                Arc::clone(&self.lookup),
-            ))
-        };
+        let resolver = || Arc::new(GuardedResolver::new(Arc::clone(&self.guard), Arc::clone(&self.lookup)));
         let client = self.pool.client(&*self.clock, &self.roots, resolver)?;
         notice_closed_connections().await;
 
         let sending = for_port(port, async move { client.execute(request).await });
-        let response = until
-            .wait(Box::pin(sending), "the target did not answer")
-            .await?
-            .map_err(errors::of)?;
+        let response = until.wait(Box::pin(sending), "the target did not answer").await?.map_err(errors::of)?;
         if let Some(peer) = response.remote_addr() {
             // The resolver and the check of literals leave nothing to find here; should one of them ever be gone
             // around, the answer of a forbidden address is at least not given to anyone.

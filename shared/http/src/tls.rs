@@ -42,12 +42,8 @@ impl Roots {
     /// The configuration of a client. Mozilla's list is compiled in: to read the system's folder, file by file,
     /// takes longer than all the rest of a function's start.
     pub(crate) fn client_config(&self) -> Result<ClientConfig, rustls::Error> {
-        let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
-        roots
-            .roots
-            .extend(self.extra.iter().flat_map(|extra| extra.roots.iter().cloned()));
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        roots.roots.extend(self.extra.iter().flat_map(|extra| extra.roots.iter().cloned()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?

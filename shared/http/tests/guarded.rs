@@ -11,8 +11,7 @@ use chaski_core::guard::{AddressRule, Guard, TargetRules};
 use chaski_core::ports::CallError;
 use chaski_http::{Found, HttpTarget, Lookup};
 use common::{
-    AMPLE, DEADLINE, Names, TestClock, answering, attempt, guard, is_blocked, is_connection, is_timeout,
-    post, saying,
+    AMPLE, DEADLINE, Names, TestClock, answering, attempt, guard, is_blocked, is_connection, is_timeout, post, saying,
 };
 
 const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -48,21 +47,13 @@ async fn literal_hosts_are_checked_in_every_spelling_before_a_connection_is_made
 async fn a_name_that_leads_to_a_private_address_is_blocked() {
     let hostile = answering(FINE);
     let url = format!("http://evil.example:{}/?token=secret", hostile.address.port());
-    for addresses in [
-        vec!["127.0.0.1"],
-        vec!["::ffff:127.0.0.1"],
-        vec!["192.0.2.1", "127.0.0.1"],
-        vec!["127.0.0.1", "8.8.8.8"],
-    ] {
+    for addresses in
+        [vec!["127.0.0.1"], vec!["::ffff:127.0.0.1"], vec!["192.0.2.1", "127.0.0.1"], vec!["127.0.0.1", "8.8.8.8"]]
+    {
         let client = named(Guard::default(), move |_| addresses.clone());
         let result = attempt(&client, post(&url, "x"), AMPLE).await;
-        let Err(CallError::Blocked(text)) = result else {
-            panic!("{result:?}")
-        };
-        assert!(
-            text.contains("evil.example") && !text.contains("127") && !text.contains("secret"),
-            "{text}"
-        );
+        let Err(CallError::Blocked(text)) = result else { panic!("{result:?}") };
+        assert!(text.contains("evil.example") && !text.contains("127") && !text.contains("secret"), "{text}");
     }
     assert_eq!(hostile.tally.connections(), 0);
 }
@@ -80,12 +71,7 @@ async fn a_name_that_resolves_public_then_private_is_blocked_the_second_time() {
     };
     let client = named(guard(&["127.0.0.1"]), rebinding);
     let url = format!("http://rebind.example:{port}/");
-    assert_eq!(
-        attempt(&client, post(&url, "x"), AMPLE)
-            .await
-            .map(|answer| answer.status),
-        Ok(200)
-    );
+    assert_eq!(attempt(&client, post(&url, "x"), AMPLE).await.map(|answer| answer.status), Ok(200));
     let second = attempt(&client, post(&url, "x"), AMPLE).await;
     assert!(is_blocked(&second), "{second:?}");
     assert_eq!(hostile.tally.connections(), 1);
@@ -95,19 +81,12 @@ async fn a_name_that_resolves_public_then_private_is_blocked_the_second_time() {
 #[tokio::test]
 async fn a_rule_for_a_port_opens_no_other_port_of_the_same_name() {
     let (open, shut) = (answering(FINE), answering(FINE));
-    let rules = [
-        format!("twin.example:{}", open.address.port()),
-        format!("127.0.0.1:{}", open.address.port()),
-    ];
+    let rules = [format!("twin.example:{}", open.address.port()), format!("127.0.0.1:{}", open.address.port())];
     for rule in &rules {
         let client = named(guard(&[rule]), |_| vec!["127.0.0.1"]);
         let calls = (0..40).map(|n| {
             let (client, even) = (&client, n % 2 == 0);
-            let port = if even {
-                open.address.port()
-            } else {
-                shut.address.port()
-            };
+            let port = if even { open.address.port() } else { shut.address.port() };
             async move {
                 let result = attempt(client, post(&format!("http://twin.example:{port}/"), "x"), AMPLE).await;
                 assert_eq!((result.is_ok(), is_blocked(&result)), (even, !even), "{result:?}");
@@ -117,11 +96,7 @@ async fn a_rule_for_a_port_opens_no_other_port_of_the_same_name() {
         let mut calls: Vec<_> = calls.map(Box::pin).collect();
         std::future::poll_fn(|cx| {
             calls.retain_mut(|call| call.as_mut().poll(cx).is_pending());
-            if calls.is_empty() {
-                std::task::Poll::Ready(())
-            } else {
-                std::task::Poll::Pending
-            }
+            if calls.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
         })
         .await;
     }
@@ -133,43 +108,23 @@ async fn a_rule_for_a_port_opens_no_other_port_of_the_same_name() {
 async fn a_denied_target_is_blocked_although_it_is_allowed() {
     let hostile = answering(FINE);
     let deny = vec![AddressRule::parse("127.0.0.0/8").unwrap()];
-    let rules = TargetRules {
-        allow_private: true,
-        allow: Vec::new(),
-        deny,
-    };
+    let rules = TargetRules { allow_private: true, allow: Vec::new(), deny };
     let client = HttpTarget::new(Guard::new(rules, None).unwrap(), TestClock::new());
     let result = attempt(&client, post(&hostile.url("/"), "x"), AMPLE).await;
-    assert!(
-        is_blocked(&result) && hostile.tally.connections() == 0,
-        "{result:?}"
-    );
+    assert!(is_blocked(&result) && hostile.tally.connections() == 0, "{result:?}");
 }
 
 #[tokio::test]
 async fn on_lambda_the_runtime_api_is_never_called() {
     let (api, other) = (answering(FINE), answering(FINE));
     let allow = [api.address, other.address].map(|address| AddressRule::parse(&address.to_string()).unwrap());
-    let rules = TargetRules {
-        allow: allow.to_vec(),
-        ..TargetRules::default()
-    };
+    let rules = TargetRules { allow: allow.to_vec(), ..TargetRules::default() };
     let guard = Guard::new(rules, Some(&api.address.to_string())).unwrap();
     let client = named(guard, |_| vec!["127.0.0.1"]);
     for host in ["127.0.0.1", "localhost", "api.example", "0x7f000001"] {
-        let blocked = attempt(
-            &client,
-            post(&format!("http://{host}:{}/", api.address.port()), "x"),
-            AMPLE,
-        )
-        .await;
+        let blocked = attempt(&client, post(&format!("http://{host}:{}/", api.address.port()), "x"), AMPLE).await;
         assert!(is_blocked(&blocked), "{host}: {blocked:?}");
-        let passes = attempt(
-            &client,
-            post(&format!("http://{host}:{}/", other.address.port()), "x"),
-            AMPLE,
-        )
-        .await;
+        let passes = attempt(&client, post(&format!("http://{host}:{}/", other.address.port()), "x"), AMPLE).await;
         assert!(passes.is_ok(), "{host}: {passes:?}");
     }
     assert_eq!(api.tally.connections(), 0);
@@ -179,9 +134,7 @@ async fn on_lambda_the_runtime_api_is_never_called() {
 async fn a_name_that_is_not_found_is_of_the_class_connection() {
     let client = HttpTarget::new(Guard::default(), TestClock::new());
     let result = attempt(&client, post("http://name.invalid/?token=secret", "x"), AMPLE).await;
-    let Err(CallError::Connection(text)) = result else {
-        panic!("{result:?}")
-    };
+    let Err(CallError::Connection(text)) = result else { panic!("{result:?}") };
     assert!(text.contains("DNS") && !text.contains("secret"), "{text}");
     let client = named(Guard::default(), |_| Vec::new());
     let result = attempt(&client, post("http://empty.example/", "x"), AMPLE).await;
@@ -205,9 +158,7 @@ async fn a_lookup_that_never_ends_is_a_timeout() {
 #[tokio::test]
 async fn the_next_address_is_tried_when_one_refuses() {
     let hostile = answering(FINE);
-    let client = named(guard(&["127.0.0.0/8", "::1"]), |_| {
-        vec!["127.0.0.3", "::1", "127.0.0.1"]
-    });
+    let client = named(guard(&["127.0.0.0/8", "::1"]), |_| vec!["127.0.0.3", "::1", "127.0.0.1"]);
     let url = format!("http://many.example:{}/", hostile.address.port());
     let result = attempt(&client, post(&url, "x"), Duration::from_secs(5)).await;
     assert_eq!(result.map(|answer| answer.status), Ok(200));

@@ -25,10 +25,7 @@ fn recorder() -> (Hostile, Receiver<(String, Vec<u8>)>) {
 }
 
 fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 #[tokio::test]
@@ -37,13 +34,7 @@ async fn the_request_is_written_as_the_message_says() {
     let sent = Outgoing {
         url: hostile.url("/a%20b/?q=%7B1%7D&x={2}#fragment").parse().unwrap(),
         method: "PATCH".to_owned(),
-        headers: headers(&[
-            ("X-B", "2"),
-            ("x-a", "ñ"),
-            ("X-B", "1"),
-            ("User-Agent", "mine"),
-            ("X-Empty", ""),
-        ]),
+        headers: headers(&[("X-B", "2"), ("x-a", "ñ"), ("X-B", "1"), ("User-Agent", "mine"), ("X-Empty", "")]),
         body: b"\0\xff{}".to_vec(),
     };
     attempt(&client(), sent, AMPLE).await.unwrap();
@@ -51,16 +42,8 @@ async fn the_request_is_written_as_the_message_says() {
     let mut lines: Vec<&str> = head.trim_end().lines().collect();
     let host = format!("host: {}", hostile.address);
     assert_eq!(lines.remove(0), "PATCH /a%20b/?q=%7B1%7D&x={2} HTTP/1.1");
-    let all = [
-        "x-b: 2",
-        "x-b: 1",
-        "x-a: ñ",
-        "user-agent: mine",
-        "x-empty: ",
-        "accept: */*",
-        &host,
-        "content-length: 4",
-    ];
+    let all =
+        ["x-b: 2", "x-b: 1", "x-a: ñ", "user-agent: mine", "x-empty: ", "accept: */*", &host, "content-length: 4"];
     let mut expected = all.to_vec();
     // The order of one header's values means something, that of different headers does not.
     assert!(lines.iter().position(|l| *l == "x-b: 2") < lines.iter().position(|l| *l == "x-b: 1"));
@@ -82,10 +65,7 @@ async fn a_request_without_a_body_says_so_where_one_is_expected() {
         ("DELETE", None),
         ("OPTIONS", None),
     ] {
-        let sent = Outgoing {
-            method: method.to_owned(),
-            ..post(&hostile.url("/"), "")
-        };
+        let sent = Outgoing { method: method.to_owned(), ..post(&hostile.url("/"), "") };
         attempt(&client(), sent, AMPLE).await.unwrap();
         let (head, _) = requests.recv_timeout(AMPLE).unwrap();
         assert!(head.starts_with(method));
@@ -99,15 +79,7 @@ async fn what_no_request_can_hold_is_blocked_and_never_sent() {
     let (hostile, client) = (answering(FINE), client());
     let fine = || post(&hostile.url("/"), "x");
     for method in ["", "CONNECT", "connect", "GE T", "G\r\nX: y", "ÄÖ"] {
-        let result = attempt(
-            &client,
-            Outgoing {
-                method: method.to_owned(),
-                ..fine()
-            },
-            AMPLE,
-        )
-        .await;
+        let result = attempt(&client, Outgoing { method: method.to_owned(), ..fine() }, AMPLE).await;
         assert!(is_blocked(&result), "{method:?}: {result:?}");
     }
     for (name, value) in [
@@ -124,32 +96,14 @@ async fn what_no_request_can_hold_is_blocked_and_never_sent() {
         ("Connection", "upgrade"),
         ("Expect", "100-continue"),
     ] {
-        let result = attempt(
-            &client,
-            Outgoing {
-                headers: headers(&[(name, value)]),
-                ..fine()
-            },
-            AMPLE,
-        )
-        .await;
-        assert!(
-            is_blocked(&result) && !format!("{result:?}").contains("secret"),
-            "{name:?}: {result:?}"
-        );
+        let result = attempt(&client, Outgoing { headers: headers(&[(name, value)]), ..fine() }, AMPLE).await;
+        assert!(is_blocked(&result) && !format!("{result:?}").contains("secret"), "{name:?}: {result:?}");
     }
-    for url in [
-        "http://user:secret@127.0.0.1/",
-        "ftp://127.0.0.1/",
-        "data:x",
-        "http://127.0.0.1:0/",
-        "file:///etc/passwd",
-    ] {
+    for url in
+        ["http://user:secret@127.0.0.1/", "ftp://127.0.0.1/", "data:x", "http://127.0.0.1:0/", "file:///etc/passwd"]
+    {
         let result = attempt(&client, post(url, "x"), AMPLE).await;
-        assert!(
-            is_blocked(&result) && !format!("{result:?}").contains("secret"),
-            "{url}: {result:?}"
-        );
+        assert!(is_blocked(&result) && !format!("{result:?}").contains("secret"), "{url}: {result:?}");
     }
     assert_eq!(hostile.tally.connections(), 0);
 }
@@ -157,33 +111,17 @@ async fn what_no_request_can_hold_is_blocked_and_never_sent() {
 /// What the ingress takes must not turn out to be unsendable after the answer 200.
 #[test]
 fn whatever_url_is_accepted_can_be_sent() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (hostile, client) = (answering(FINE), client());
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases: 300,
         failure_persistence: None,
         ..ProptestConfig::default()
     });
-    let texts = prop_oneof![
-        "/\\PC{0,40}",
-        "/[ -~]{0,60}",
-        "\\?[ -~]{0,60}",
-        "/(%[0-9a-z]{1,2}){0,20}",
-        "#\\PC{0,20}"
-    ];
+    let texts = prop_oneof!["/\\PC{0,40}", "/[ -~]{0,60}", "\\?[ -~]{0,60}", "/(%[0-9a-z]{1,2}){0,20}", "#\\PC{0,20}"];
     let outcome = runner.run(&texts, |rest| {
         if let Ok(url) = check_url_text(&hostile.url(&rest)) {
-            let result = runtime.block_on(attempt(
-                &client,
-                Outgoing {
-                    url,
-                    ..post(&hostile.url("/"), "x")
-                },
-                AMPLE,
-            ));
+            let result = runtime.block_on(attempt(&client, Outgoing { url, ..post(&hostile.url("/"), "x") }, AMPLE));
             prop_assert!(result.is_ok(), "{:?}", result);
         }
         Ok(())
@@ -196,29 +134,12 @@ fn whatever_url_is_accepted_can_be_sent() {
 fn a_proxy_in_the_environment_is_ignored() {
     let (proxy, hostile) = (answering(FINE), answering(FINE));
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child
-        .args(["--exact", "the_child_that_has_a_proxy", "--ignored"])
-        .env("CHASKI_TEST_TARGET", hostile.url("/"));
-    for name in [
-        "http_proxy",
-        "HTTP_PROXY",
-        "https_proxy",
-        "HTTPS_PROXY",
-        "all_proxy",
-        "ALL_PROXY",
-    ] {
+    child.args(["--exact", "the_child_that_has_a_proxy", "--ignored"]).env("CHASKI_TEST_TARGET", hostile.url("/"));
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
         child.env(name, proxy.url(""));
     }
-    let child = child
-        .env_remove("NO_PROXY")
-        .env_remove("no_proxy")
-        .output()
-        .unwrap();
-    assert!(
-        child.status.success(),
-        "{}",
-        String::from_utf8_lossy(&child.stdout)
-    );
+    let child = child.env_remove("NO_PROXY").env_remove("no_proxy").output().unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     assert_eq!((hostile.tally.requests(), proxy.tally.connections()), (1, 0));
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, ensure};
 
-use super::{Held, Written, accept, until_attempts, until_idle};
+use super::{Held, Written, accept, raw, until_attempts, until_idle};
 use crate::home::{Batch, Home, Message, Sighting, group};
 
 /// Five subjects of twenty messages, some of which fail at first: the first attempts of each subject are in the
@@ -150,8 +150,8 @@ pub async fn a_failed_settlement_leaves_the_message_and_its_line_as_they_were<H:
 /// # Errors
 /// The rule does not hold.
 pub async fn a_failed_burial_lets_nothing_go<H: Home>(home: &H) -> Held {
-    for subject in ["s", "net"] {
-        home.faults().refuse_settlements(&group(subject), 2);
+    for group in [group("s"), group("net"), String::new()] {
+        home.faults().refuse_settlements(&group, 2);
     }
     accept(
         home,
@@ -168,6 +168,7 @@ pub async fn a_failed_burial_lets_nothing_go<H: Home>(home: &H) -> Held {
         hop: 0,
     };
     home.put(&given_up.entry()?).await?;
+    home.put(&raw("messages-0", "raw", "no envelope")?).await?;
     until_idle(home).await?;
     let line: Vec<Option<u64>> = home.target().of("s").iter().map(|attempt| attempt.n()).collect();
     ensure!(line == [0, 0, 0, 1].map(Some), "{line:?}");
@@ -178,7 +179,7 @@ pub async fn a_failed_burial_lets_nothing_go<H: Home>(home: &H) -> Held {
         .map(|letter| letter.class)
         .collect();
     classes.sort_unstable();
-    ensure!(classes == ["gone", "last_net"], "{classes:?}");
+    ensure!(classes == ["gone", "last_net", "undecodable"], "{classes:?}");
     Ok(())
 }
 

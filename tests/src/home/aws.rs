@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chaski_aws::{Clients, QueuePrefix, SqsQueues, SystemChance, SystemClock};
-use chaski_dynamodb::{AwsSettle, DeadLetters};
 use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
 use chaski_core::ports::{Enqueue, Entry, Leased, Settle, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::retry::TierDelays;
 use chaski_core::settings::Settings;
+use chaski_dynamodb::{AwsSettle, DeadLetters};
 
 use super::faults::{Faults, FaultySettle};
 use super::script::Script;
@@ -86,7 +86,10 @@ impl AwsHome {
         let prefix = QueuePrefix::new(places.prefix());
         let queues = SqsQueues::new(clients.sqs(), prefix.clone());
         let behind = SqsQueues::new(back.sqs(), prefix.clone());
-        let settle = AwsSettle::new(behind, DeadLetters::new(chaski_dynamodb::client(&back), places.table()));
+        let settle = AwsSettle::new(
+            behind,
+            DeadLetters::new(chaski_dynamodb::client(&back), places.table()),
+        );
         let target = Script::default();
         let clock = SystemClock::start();
         let consumer = || {

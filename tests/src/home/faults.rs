@@ -76,7 +76,8 @@ enum Refusal {
 }
 
 impl Faults {
-    /// The next `times` retries or burials of a group fail, without an effect.
+    /// The next `times` retries or burials of a group fail, without an effect. The empty group is that of what can't
+    /// be read.
     pub fn refuse_settlements(&self, group: &str, times: u32) {
         self.plan().refuse.insert(group.to_owned(), times);
     }

@@ -25,7 +25,7 @@ fn number(call: &Call) -> u64 {
 fn a_batch_of_3_000_in_one_call_arrives_once_and_in_order() -> anyhow::Result<()> {
     scene("batch", |scene| async move {
         // 100 subjects, of which the first has a quarter of all messages.
-        let subject = |n: u64| if n % 4 == 0 { 0 } else { n % 100 };
+        let subject = |n: u64| if n.is_multiple_of(4) { 0 } else { n % 100 };
         let batch: Vec<Value> =
             (0..3_000).map(|n| scene.envelope(&scene.subject(subject(n)), "200", json!({ "n": n }))).collect();
         let items = scene.stack.post_batch(&batch).await?;

@@ -35,18 +35,12 @@ fn root() -> (String, ServerConfig) {
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let pem = root.self_signed(&root_key).unwrap().pem();
     let issuer = Issuer::new(root, root_key);
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()])
-        .unwrap()
-        .signed_by(&key, &issuer)
-        .unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        );
+        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap());
     (pem, config.unwrap())
 }
 
@@ -76,16 +70,9 @@ fn clients(endpoint: &str, bundle: Option<&Bundle>) -> Result<Clients, ClientErr
 }
 
 async fn send(clients: &Clients) -> Result<(), String> {
-    let call = clients
-        .sqs()
-        .send_message()
-        .queue_url("https://sqs.test/0/q.fifo")
-        .message_body("x");
+    let call = clients.sqs().send_message().queue_url("https://sqs.test/0/q.fifo").message_body("x");
     let call = call.message_group_id("g").message_deduplication_id("d");
-    call.send()
-        .await
-        .map(|_| ())
-        .map_err(|error| crate::failure::describe(&error))
+    call.send().await.map(|_| ()).map_err(|error| crate::failure::describe(&error))
 }
 
 #[tokio::test]
@@ -98,10 +85,7 @@ async fn the_bundles_root_is_trusted_and_replaces_all_others() {
         send(&trusting).await.unwrap();
     }
     let other = Bundle::new("other", &root().0);
-    for doubting in [
-        clients(&endpoint, Some(&other)).unwrap(),
-        clients(&endpoint, None).unwrap(),
-    ] {
+    for doubting in [clients(&endpoint, Some(&other)).unwrap(), clients(&endpoint, None).unwrap()] {
         let error = send(&doubting).await.unwrap_err();
         assert!(error.contains("invalid peer certificate"), "{error}");
     }
@@ -110,18 +94,11 @@ async fn the_bundles_root_is_trusted_and_replaces_all_others() {
 #[test]
 fn a_bundle_that_cannot_be_used_is_told() {
     let none = Bundle(PathBuf::from("/nowhere/ca.pem"));
-    let error = clients("https://localhost:1", Some(&none))
-        .unwrap_err()
-        .to_string();
+    let error = clients("https://localhost:1", Some(&none)).unwrap_err().to_string();
     assert!(error.starts_with("AWS_CA_BUNDLE (/nowhere/ca.pem): "), "{error}");
     let empty = Bundle::new("empty", "no certificate here\n");
-    let error = clients("https://localhost:1", Some(&empty))
-        .unwrap_err()
-        .to_string();
+    let error = clients("https://localhost:1", Some(&empty)).unwrap_err().to_string();
     assert!(error.ends_with("holds no certificate"), "{error}");
-    let broken = Bundle::new(
-        "broken",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    );
+    let broken = Bundle::new("broken", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     assert!(clients("https://localhost:1", Some(&broken)).is_err());
 }

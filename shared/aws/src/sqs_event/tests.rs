@@ -23,10 +23,7 @@ const BATCH: &str = r#"{"Records":[
 #[test]
 fn a_batch_as_lambda_pushes_it() {
     let expected = Leased {
-        queue: QueueName::Shard {
-            route: "messages".to_owned(),
-            shard: 3,
-        },
+        queue: QueueName::Shard { route: "messages".to_owned(), shard: 3 },
         body: r#"{"subject":"s"}"#.to_owned(),
         entry_id: "11d6ee51-4cc7-4302-9e22-7cd8afdaadf5".to_owned(),
         sequence: "18849496460467696128".to_owned(),
@@ -49,18 +46,8 @@ fn a_record_that_lacks_something_is_handled_all_the_same() {
     let first = read(&bare).unwrap();
     assert_eq!(first.len(), 3);
     for (leased, id) in first.iter().zip(["m", "n", "o"]) {
-        assert_eq!(
-            (
-                leased.entry_id.as_str(),
-                leased.group.as_str(),
-                leased.body.as_str()
-            ),
-            (id, id, "")
-        );
-        assert_eq!(
-            (leased.sent_at, leased.receives, leased.sequence.as_str()),
-            (Timestamp::from_millis(0), 1, "0")
-        );
+        assert_eq!((leased.entry_id.as_str(), leased.group.as_str(), leased.body.as_str()), (id, id, ""));
+        assert_eq!((leased.sent_at, leased.receives, leased.sequence.as_str()), (Timestamp::from_millis(0), 1, "0"));
     }
     assert_eq!(read(&bare).unwrap(), first, "a redelivery is the same entry");
 }
@@ -68,23 +55,11 @@ fn a_record_that_lacks_something_is_handled_all_the_same() {
 #[test]
 fn what_cannot_be_named_keeps_the_whole_batch_in_its_queue() {
     let arn = "arn:aws:sqs:us-east-1:000000000000:chaski-dev-retry-fast.fifo";
-    let second = |record: &str| {
-        read(&format!(
-            r#"{{"Records":[{{"messageId":"m","eventSourceARN":"{arn}"}},{record}]}}"#
-        ))
-    };
-    assert_eq!(
-        second(&format!(r#"{{"eventSourceARN":"{arn}"}}"#)),
-        Err(EventError::NoId(1))
-    );
-    assert_eq!(
-        second(&format!(r#"{{"messageId":"","eventSourceARN":"{arn}"}}"#)),
-        Err(EventError::NoId(1))
-    );
-    assert_eq!(
-        second(r#"{"messageId":"n"}"#),
-        Err(EventError::ForeignQueue(1, String::new()))
-    );
+    let second =
+        |record: &str| read(&format!(r#"{{"Records":[{{"messageId":"m","eventSourceARN":"{arn}"}},{record}]}}"#));
+    assert_eq!(second(&format!(r#"{{"eventSourceARN":"{arn}"}}"#)), Err(EventError::NoId(1)));
+    assert_eq!(second(&format!(r#"{{"messageId":"","eventSourceARN":"{arn}"}}"#)), Err(EventError::NoId(1)));
+    assert_eq!(second(r#"{"messageId":"n"}"#), Err(EventError::ForeignQueue(1, String::new())));
     let foreign = "arn:aws:sqs:us-east-1:000000000000:other.fifo";
     let told = second(&format!(r#"{{"messageId":"n","eventSourceARN":"{foreign}"}}"#));
     assert_eq!(told, Err(EventError::ForeignQueue(1, foreign.to_owned())));
@@ -93,12 +68,8 @@ fn what_cannot_be_named_keeps_the_whole_batch_in_its_queue() {
 /// The golden answers: a wrong key or an empty id would fail the whole batch, `null` would delete it.
 #[test]
 fn the_answer_names_what_goes_back() {
-    let json = |ids: &[&str]| {
-        serde_json::to_string(&response(ids.iter().map(|id| (*id).to_owned()).collect())).unwrap()
-    };
+    let json =
+        |ids: &[&str]| serde_json::to_string(&response(ids.iter().map(|id| (*id).to_owned()).collect())).unwrap();
     assert_eq!(json(&[]), r#"{"batchItemFailures":[]}"#);
-    assert_eq!(
-        json(&["a", "b"]),
-        r#"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"b"}]}"#
-    );
+    assert_eq!(json(&["a", "b"]), r#"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"b"}]}"#);
 }

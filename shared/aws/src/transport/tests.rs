@@ -9,10 +9,7 @@ use tokio::net::TcpListener;
 use super::*;
 
 /// Answers every request on a connection with `body`, until the other side closes it.
-pub(crate) async fn converse(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    body: &str,
-) -> std::io::Result<()> {
+pub(crate) async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, body: &str) -> std::io::Result<()> {
     let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let mut read = Vec::new();
     loop {
@@ -25,10 +22,7 @@ pub(crate) async fn converse(
         let Some(head) = text.find("\r\n\r\n") else {
             continue;
         };
-        let length = text
-            .split("content-length: ")
-            .nth(1)
-            .and_then(|rest| rest.lines().next()?.parse().ok());
+        let length = text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
         if read.len() >= head + 4 + length.unwrap_or(0) {
             read.clear();
             stream.write_all(answer.as_bytes()).await?;
@@ -57,30 +51,15 @@ async fn a_connection_is_reused_for_a_while_by_the_wall_clock() {
     let start = SystemTime::now();
     let second = Duration::from_secs(1);
     // When the clock reads so, so many connections were opened in all.
-    let steps = [
-        (start, 1),
-        (start + 3 * second, 1),
-        (start + 6 * second, 1),
-        (start + 11 * second, 2),
-        (start, 3),
-    ];
+    let steps = [(start, 1), (start + 3 * second, 1), (start + 6 * second, 1), (start + 11 * second, 2), (start, 3)];
     for (now, connections) in steps {
         let mut request = HttpRequest::new(SdkBody::empty());
         request.set_uri(url.as_str()).unwrap();
-        let answer = transport
-            .pool(now)
-            .request(request.try_into_http1x().unwrap())
-            .await
-            .unwrap();
+        let answer = transport.pool(now).request(request.try_into_http1x().unwrap()).await.unwrap();
         assert_eq!(answer.status(), 200);
         drop(answer);
         // The connection goes back to its pool in a task of its own.
         tokio::task::yield_now().await;
-        assert_eq!(
-            opened.load(Ordering::SeqCst),
-            connections,
-            "{:?} after the start",
-            now.duration_since(start)
-        );
+        assert_eq!(opened.load(Ordering::SeqCst), connections, "{:?} after the start", now.duration_since(start));
     }
 }

@@ -47,5 +47,7 @@ fn owner<'a>(producers: &'a [Producer], key: &str) -> Option<&'a Producer> {
 
 /// A key names its producer: `ck_<id>_<secret>`.
 fn names(key: &str, id: &str) -> bool {
-    key.strip_prefix("ck_").and_then(|rest| rest.split_once('_')).is_some_and(|(named, secret)| named == id && !secret.is_empty())
+    key.strip_prefix("ck_")
+        .and_then(|rest| rest.split_once('_'))
+        .is_some_and(|(named, secret)| named == id && !secret.is_empty())
 }

@@ -64,7 +64,8 @@ impl Request {
     /// The caller's own request id, or the platform's.
     #[must_use]
     pub fn id(&self) -> &str {
-        let legal = |id: &&str| !id.is_empty() && id.len() <= REQUEST_ID_CHARS && id.bytes().all(|b| b.is_ascii_graphic());
+        let legal =
+            |id: &&str| !id.is_empty() && id.len() <= REQUEST_ID_CHARS && id.bytes().all(|b| b.is_ascii_graphic());
         self.header("x-request-id").filter(legal).unwrap_or(&self.platform_id)
     }
 }
@@ -138,15 +139,15 @@ fn health() -> String {
     serde_json::json!({"status": "ok", "version": VERSION, "checks": {}}).to_string()
 }
 
-async fn post<E: Enqueue, C: Clock, R: Chance>(ingress: &Ingress<E, C, R>, request: &Request) -> Result<String, Problem> {
+async fn post<E: Enqueue, C: Clock, R: Chance>(
+    ingress: &Ingress<E, C, R>,
+    request: &Request,
+) -> Result<String, Problem> {
     let caller = auth::sender(ingress.settings(), request)?;
     media::check_json(request)?;
     check_size(request)?;
-    let post = Post {
-        text: &request.body,
-        key: request.header("idempotency-key"),
-        trace: request.header("traceparent"),
-    };
+    let post =
+        Post { text: &request.body, key: request.header("idempotency-key"), trace: request.header("traceparent") };
     let receipt = ingress.accept(&caller, post).await?;
     Ok(serde_json::to_string(&receipt).unwrap_or_default())
 }

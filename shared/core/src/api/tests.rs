@@ -135,7 +135,10 @@ fn bad_input_is_a_problem_that_names_the_field() {
         (method(json!("TRACE")), "/message/method"),
         (method(json!("x".repeat(500))), "/message/method"),
         (with(&|envelope| envelope["message"]["body"] = json!("x".repeat(262_145))), "/message/body"),
-        (with(&|envelope| envelope["message"] = json!({"url": "http://e.org", "body_base64": "%%%"})), "/message/body_base64"),
+        (
+            with(&|envelope| envelope["message"] = json!({"url": "http://e.org", "body_base64": "%%%"})),
+            "/message/body_base64",
+        ),
         (field("timeout", json!(0)), "/timeout"),
         (field("timeout", json!(-1)), "/timeout"),
         (field("timeout", json!(1e18)), "/timeout"),
@@ -154,9 +157,25 @@ fn bad_input_is_a_problem_that_names_the_field() {
         cases.push((text.as_bytes().to_vec(), ""));
     }
     for bad in [
-        "", "/relative", "ftp://e.org", "file:///etc/passwd", "http://", "http://e.org:0", "http://e.org:99999", "http://127.1",
-        "http://[::ffff:127.0.0.1]", "http://localhost.", "http://169.254.169.254", "http://[fd00:ec2::254]", "http://100.64.0.1",
-        "http://user:password@e.org", "http://e.org/\u{1}", "http://2130706433", "http://0x7f.1", "http://%31%32%37.0.0.1", "http://e.org\\x",
+        "",
+        "/relative",
+        "ftp://e.org",
+        "file:///etc/passwd",
+        "http://",
+        "http://e.org:0",
+        "http://e.org:99999",
+        "http://127.1",
+        "http://[::ffff:127.0.0.1]",
+        "http://localhost.",
+        "http://169.254.169.254",
+        "http://[fd00:ec2::254]",
+        "http://100.64.0.1",
+        "http://user:password@e.org",
+        "http://e.org/\u{1}",
+        "http://2130706433",
+        "http://0x7f.1",
+        "http://%31%32%37.0.0.1",
+        "http://e.org\\x",
     ] {
         cases.push((url(json!(bad)), "/message/url"));
     }
@@ -166,7 +185,8 @@ fn bad_input_is_a_problem_that_names_the_field() {
         let (response, problem) = api.ask(&post(body));
         assert!(matches!(response.status, 400 | 413), "{shown}: {}", response.status);
         assert_eq!(header(&response, "content-type"), Some("application/problem+json"));
-        let named: Vec<&str> = problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+        let named: Vec<&str> =
+            problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
         assert!(named.contains(&pointer), "{shown}: {named:?} has no {pointer:?}");
         assert_eq!(problem["instance"], "r-1");
     }
@@ -232,7 +252,8 @@ fn an_answer_that_would_not_fit_into_an_event_is_short_and_whole() {
     let line = json!({"subject": "s", "message": {"url": "http://e.org", "headers": wrong}}).to_string() + "\n";
     let headers = vec![("content-type".to_owned(), "application/x-ndjson".to_owned())];
     let body = line.repeat(limits::BATCH_ITEMS);
-    let (response, answer) = api.ask(&Request { headers, body: body.into_bytes(), ..request("POST", "/messages/batch") });
+    let (response, answer) =
+        api.ask(&Request { headers, body: body.into_bytes(), ..request("POST", "/messages/batch") });
     assert!(response.body.len() < limits::EVENT_BYTES, "{}", response.body.len());
     assert_eq!(answer["items"].as_array().unwrap().len(), limits::BATCH_ITEMS);
     assert!(answer["items"].as_array().unwrap().iter().all(|item| item["status"] == 400));
@@ -251,7 +272,10 @@ fn nobody_is_let_in_by_default() {
 fn producers_are_known_by_their_keys() {
     let key = "ck_crm_0123456789abcdef";
     let file = |digest: &str| {
-        format!("[[producers]]\nid = \"crm\"\ntenant = \"t\"\nkeys = [\"{digest}\"]\n[[producers]]\nid = \"reader\"\nkeys = [\"{}\"]\nscopes = [\"read\"]", hex("ck_reader_x"))
+        format!(
+            "[[producers]]\nid = \"crm\"\ntenant = \"t\"\nkeys = [\"{digest}\"]\n[[producers]]\nid = \"reader\"\nkeys = [\"{}\"]\nscopes = [\"read\"]",
+            hex("ck_reader_x")
+        )
     };
     let api = Api::new(&file(&hex(key)));
     let status = |authorization: Option<&str>| {
@@ -300,7 +324,8 @@ fn the_openapi_document_is_true() {
     for (path, item) in document["paths"].as_object().unwrap() {
         named.extend(item.as_object().unwrap().keys().map(|method| (path.clone(), method.to_ascii_uppercase())));
     }
-    let mut served: Vec<(String, String)> = SERVED.iter().map(|(path, method, _)| ((*path).to_owned(), (*method).to_owned())).collect();
+    let mut served: Vec<(String, String)> =
+        SERVED.iter().map(|(path, method, _)| ((*path).to_owned(), (*method).to_owned())).collect();
     named.sort();
     served.sort();
     assert_eq!(named, served);

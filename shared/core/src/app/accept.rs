@@ -156,7 +156,12 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
                 Ok(receipt)
             }
             Err(error) => {
-                tracing::warn!(event.action = "not_taken", chaski.id = receipt.id, chaski.queue = receipt.queue, "{error}");
+                tracing::warn!(
+                    event.action = "not_taken",
+                    chaski.id = receipt.id,
+                    chaski.queue = receipt.queue,
+                    "{error}"
+                );
                 Err(Problem::new(503, "the queue did not take the message; it is safe to send it again"))
             }
         }

@@ -64,7 +64,8 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
                 self.bury_task(task, &failure).await
             }
             QueueName::LastNet => {
-                let failure = Failure::without_answer(ErrorClass::LastNet, "the queue gave it up: it was received too often");
+                let failure =
+                    Failure::without_answer(ErrorClass::LastNet, "the queue gave it up: it was received too often");
                 self.bury_task(task, &failure).await
             }
         }
@@ -72,7 +73,8 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
 
     /// Gives up an entry whose handling panicked again and again.
     pub(super) async fn bury_panicked(&self, leased: &Leased) -> Result<(), SettleError> {
-        let failure = Failure::without_answer(ErrorClass::Internal, format!("its handling panicked {} times", limits::PANICS));
+        let failure =
+            Failure::without_answer(ErrorClass::Internal, format!("its handling panicked {} times", limits::PANICS));
         match Envelope::read(&leased.body) {
             Ok(envelope) => self.bury_task(self.task(leased, envelope), &failure).await,
             Err(error) => self.bury_raw(leased, &error.to_string()).await,

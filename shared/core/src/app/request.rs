@@ -55,7 +55,8 @@ pub(super) fn trace_id(meta: &Meta) -> String {
 
 /// Continues the trace: the same trace id, and a span of this attempt's own.
 fn traceparent(meta: &Meta, attempt: u32) -> String {
-    let flags = meta.trace.as_deref().filter(|t| read_traceparent(t).is_some()).and_then(|t| t.get(53..55)).unwrap_or("01");
+    let flags =
+        meta.trace.as_deref().filter(|t| read_traceparent(t).is_some()).and_then(|t| t.get(53..55)).unwrap_or("01");
     let span = identity::bytes(&["span", &meta.id, &meta.generation.to_string(), &attempt.to_string()]);
     format!("00-{}-{}-{flags}", trace_id(meta), hex(&span, 8))
 }
@@ -152,7 +153,8 @@ mod tests {
     #[test]
     fn bodies_go_as_they_are() {
         let body = |message: &str| {
-            let request = built(&format!(r#"{{"subject":"s","message":{{"url":"http://e.org"{message}}},"meta":{{"id":"m"}}}}"#));
+            let request =
+                built(&format!(r#"{{"subject":"s","message":{{"url":"http://e.org"{message}}},"meta":{{"id":"m"}}}}"#));
             let typed = !header(&request, "content-type").is_empty();
             (request.body, typed)
         };

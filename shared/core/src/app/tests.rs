@@ -12,7 +12,8 @@ use super::*;
 use crate::dead_letter::DeadLetter;
 use crate::envelope::Envelope;
 use crate::ports::{
-    Answer, CallError, Chance, Clock, Enqueue, EnqueueError, Entry, Leased, Outgoing, Settle, SettleError, Settlement, Target,
+    Answer, CallError, Chance, Clock, Enqueue, EnqueueError, Entry, Leased, Outgoing, Settle, SettleError, Settlement,
+    Target,
 };
 use crate::queue::{QueueName, Tier};
 use crate::settings::Settings;
@@ -101,7 +102,13 @@ impl World {
     }
 
     fn settlement(&self, id: &str) -> Option<Settlement> {
-        self.book.settled.lock().unwrap().iter().find(|(entry, _)| entry == id).map(|(_, settlement)| settlement.clone())
+        self.book
+            .settled
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|(entry, _)| entry == id)
+            .map(|(_, settlement)| settlement.clone())
     }
 
     fn letter(&self, id: &str) -> DeadLetter {
@@ -186,15 +193,22 @@ fn follow(path: &str) -> (usize, Option<DeadLetter>) {
 
 #[test]
 fn the_known_answer_holds_message_by_message() {
-    for (path, calls, class) in
-        [("/200", 1, None), ("/400", 5, Some("http_4xx")), ("/500", 6, Some("http_5xx")), ("/late", 4, Some("timeout")), ("/refused", 7, Some("connection"))]
-    {
+    for (path, calls, class) in [
+        ("/200", 1, None),
+        ("/400", 5, Some("http_4xx")),
+        ("/500", 6, Some("http_5xx")),
+        ("/late", 4, Some("timeout")),
+        ("/refused", 7, Some("connection")),
+    ] {
         let (made, letter) = follow(path);
         assert_eq!(made, calls, "{path}");
         assert_eq!(letter.as_ref().map(|letter| letter.last_error.class.as_str()), class, "{path}");
         if let Some(letter) = letter {
             assert_eq!(letter.attempts.len(), calls);
-            assert_eq!(letter.attempts.iter().map(|a| a.n).collect::<Vec<_>>(), (1..=u32::try_from(calls).unwrap()).collect::<Vec<_>>());
+            assert_eq!(
+                letter.attempts.iter().map(|a| a.n).collect::<Vec<_>>(),
+                (1..=u32::try_from(calls).unwrap()).collect::<Vec<_>>()
+            );
             let envelope = Envelope::read(std::str::from_utf8(&letter.message).unwrap()).unwrap();
             assert_eq!(envelope.message.body.bytes(), b"1");
             assert_eq!(letter.id, "0");
@@ -227,7 +241,10 @@ fn an_envelope_of_1_0_gets_its_meta_in_the_consumer_and_is_buried_in_a_tier() {
     world.run(&[leased("a", "s", shard(), old("/500"))]);
     let Some(Settlement::Retry(entry)) = world.settlement("a") else { panic!("not retried") };
     let meta = Envelope::read(&entry.body).unwrap().meta.unwrap();
-    assert_eq!((meta.id.as_str(), meta.order.as_deref(), meta.route.as_deref()), ("a", Some("18850"), Some("messages")));
+    assert_eq!(
+        (meta.id.as_str(), meta.order.as_deref(), meta.route.as_deref()),
+        ("a", Some("18850"), Some("messages"))
+    );
     world.run(&[leased("b", "s", QueueName::Tier(Tier::Fast), old("/200"))]);
     assert_eq!(world.letter("b").last_error.class, "no_meta");
     assert_eq!(world.calls(), 1);
@@ -250,7 +267,10 @@ fn a_failed_hand_off_sends_it_and_the_rest_of_its_group_back() {
     let world = World::refusing(&["a2"]);
     let entries = ["a1", "b1", "a2", "a3", "b2"].map(|id| first(id, &id[..1], "/500"));
     assert_eq!(world.run(&entries), ["a2", "a3"]);
-    assert_eq!(*world.book.given_back.lock().unwrap(), [("a2".to_owned(), Duration::from_secs(5)), ("a3".to_owned(), Duration::ZERO)]);
+    assert_eq!(
+        *world.book.given_back.lock().unwrap(),
+        [("a2".to_owned(), Duration::from_secs(5)), ("a3".to_owned(), Duration::ZERO)]
+    );
     assert!(world.settlement("a3").is_none() && world.settlement("b2").is_some());
 }
 
@@ -264,7 +284,10 @@ fn ten_late_messages_of_one_subject_need_little_more_than_ten_timeouts() {
         let back = world.run(&batch);
         waiting.retain(|leased| back.contains(&leased.entry_id));
         invocations += 1;
-        assert!(world.book.given_back.lock().unwrap().iter().all(|(_, delay)| delay.is_zero()), "untouched entries are visible at once");
+        assert!(
+            world.book.given_back.lock().unwrap().iter().all(|(_, delay)| delay.is_zero()),
+            "untouched entries are visible at once"
+        );
     }
     assert_eq!(world.calls(), 10);
     assert_eq!(world.dispatcher.clock.elapsed(), Duration::from_secs(100));
@@ -396,7 +419,8 @@ fn a_queue_that_is_down_is_503_and_never_a_receipt() {
 fn one_bad_item_never_stops_the_others() {
     let (ingress, queues) = ingress(false);
     let answers = ingress.accept_all(&Caller::default(), &[post(TEXT), post("{}"), post(TEXT)]).now_or_never().unwrap();
-    let statuses: Vec<u16> = answers.iter().map(|answer| answer.as_ref().map_or_else(|problem| problem.status, |_| 200)).collect();
+    let statuses: Vec<u16> =
+        answers.iter().map(|answer| answer.as_ref().map_or_else(|problem| problem.status, |_| 200)).collect();
     assert_eq!(statuses, [200, 400, 200]);
     assert_eq!(queues.taken.lock().unwrap().len(), 2);
 }

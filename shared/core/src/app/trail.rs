@@ -112,7 +112,12 @@ pub(super) fn retry(task: &Task<'_>, queue: &str, due: Option<Timestamp>) {
 }
 
 /// A message was given up, and its record is durable.
-pub(super) fn dead_letter(letter: &crate::dead_letter::DeadLetter, trace_id: Option<&str>, route: Option<&str>, queue: &str) {
+pub(super) fn dead_letter(
+    letter: &crate::dead_letter::DeadLetter,
+    trace_id: Option<&str>,
+    route: Option<&str>,
+    queue: &str,
+) {
     info!(
         target: TRAIL,
         {
@@ -165,7 +170,8 @@ fn emf(at: Timestamp, delivered: bool) -> String {
 }
 
 fn emf_of(at: Timestamp, metrics: &[(&str, &str)]) -> String {
-    let metrics: Vec<String> = metrics.iter().map(|(name, unit)| format!(r#"{{"Name":"{name}","Unit":"{unit}"}}"#)).collect();
+    let metrics: Vec<String> =
+        metrics.iter().map(|(name, unit)| format!(r#"{{"Name":"{name}","Unit":"{unit}"}}"#)).collect();
     format!(
         r#"{{"Timestamp":{},"CloudWatchMetrics":[{{"Namespace":"{NAMESPACE}","Dimensions":{DIMENSIONS},"Metrics":[{}]}}]}}"#,
         at.millis(),

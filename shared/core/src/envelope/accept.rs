@@ -85,8 +85,7 @@ fn read(mut fields: Fields<'_>, key: Option<&str>, rules: Rules<'_>, mistakes: &
     check_unknown(&[("", &extra), ("/message", in_message.unwrap_or(&Extra::default()))], &mut warnings, mistakes);
 
     let (Some(subject), Some(message)) = (subject, message) else { return None };
-    let envelope =
-        Envelope { subject, message, key, client, labels: labels.unwrap_or_default(), meta: None, extra };
+    let envelope = Envelope { subject, message, key, client, labels: labels.unwrap_or_default(), meta: None, extra };
     Some(Accepted { envelope, warnings })
 }
 
@@ -162,7 +161,10 @@ fn check_unknown(levels: &[(&str, &Extra)], warnings: &mut Vec<String>, mistakes
     if bytes > limits::UNKNOWN_FIELDS_BYTES {
         mistakes.too_large(
             "",
-            format!("has {bytes} bytes of fields outside the contract; at most {} are taken", limits::UNKNOWN_FIELDS_BYTES),
+            format!(
+                "has {bytes} bytes of fields outside the contract; at most {} are taken",
+                limits::UNKNOWN_FIELDS_BYTES
+            ),
         );
     }
 }

@@ -46,7 +46,8 @@ pub(super) fn subject(raw: Option<&RawValue>, mistakes: &mut Mistakes) -> Option
     if subject.is_empty() {
         mistakes.wrong("/subject", "must not be empty");
     } else if subject.len() > limits::SUBJECT_BYTES {
-        mistakes.too_large("/subject", format!("is {} bytes; at most {} are taken", subject.len(), limits::SUBJECT_BYTES));
+        mistakes
+            .too_large("/subject", format!("is {} bytes; at most {} are taken", subject.len(), limits::SUBJECT_BYTES));
     } else if subject.contains(char::is_control) {
         mistakes.wrong("/subject", "must not hold control characters");
     }
@@ -170,7 +171,8 @@ fn header_list(at: &str, raw: &RawValue, mistakes: &mut Mistakes) -> Vec<(String
     if headers.len() > limits::HEADERS {
         mistakes.too_large(at, format!("are {}; at most {} are taken", headers.len(), limits::HEADERS));
     } else if total > limits::HEADERS_TOTAL_BYTES {
-        mistakes.too_large(at, format!("are {total} bytes together; at most {} are taken", limits::HEADERS_TOTAL_BYTES));
+        mistakes
+            .too_large(at, format!("are {total} bytes together; at most {} are taken", limits::HEADERS_TOTAL_BYTES));
     }
     headers
 }

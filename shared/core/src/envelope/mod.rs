@@ -16,7 +16,6 @@ pub use wire::Undecodable;
 
 use crate::json::Extra;
 
-
 /// A message, with all that Chaski knows of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {

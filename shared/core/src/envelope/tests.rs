@@ -26,7 +26,8 @@ fn pointers(text: &str) -> Vec<String> {
 
 /// What SQS takes in a message's body.
 fn sendable(text: &str) -> bool {
-    text.chars().all(|c| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..))
+    text.chars()
+        .all(|c| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..))
 }
 
 /// An accepted envelope with everything that the hops add.
@@ -73,15 +74,18 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 32, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::btree_map("(?s).{0,6}", inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map("(?s).{0,6}", inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }
 
 fn any_field() -> impl Strategy<Value = (String, Value)> {
     let name = prop_oneof![
-        prop::sample::select(vec!["subject", "message", "body", "id", "client", "labels", "meta", "delay", "ordering", "x"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "subject", "message", "body", "id", "client", "labels", "meta", "delay", "ordering", "x"
+        ])
+        .prop_map(str::to_owned),
         "(?s).{0,6}",
     ];
     (name, any_json())
@@ -169,8 +173,18 @@ fn every_mistake_is_named_at_once() {
     let text = r#"{"subject":"a\u0000","id":"a b","client":7,"labels":["ok",""],"delay":"5s","meta":{},"ordering":"strict",
         "message":{"url":"ftp://example.org","method":"TRACE","headers":{"Host":"x","X-A":1},"body":1,"body_base64":"!"}}"#;
     let expected = [
-        "/client", "/delay", "/id", "/labels/1", "/message/body_base64", "/message/headers/Host", "/message/headers/X-A",
-        "/message/method", "/message/url", "/meta", "/ordering", "/subject",
+        "/client",
+        "/delay",
+        "/id",
+        "/labels/1",
+        "/message/body_base64",
+        "/message/headers/Host",
+        "/message/headers/X-A",
+        "/message/method",
+        "/message/url",
+        "/meta",
+        "/ordering",
+        "/subject",
     ];
     assert_eq!(pointers(text), expected);
     assert_eq!(pointers("{}"), ["/message", "/subject"]);
@@ -199,14 +213,25 @@ fn every_limit_holds_at_itself_and_not_above() {
     let in_message = |name: &str, value: Value| with("message", json!({"url": "http://example.org", name: value}));
     let x = |n: usize| "x".repeat(n);
     let url = |n: usize| json!(format!("http://example.org/{}", x(n - "http://example.org/".len())));
-    let header_list = |count: usize, each: usize| {
-        Value::Object((0..count).map(|n| (format!("h-{n:04}"), json!(x(each)))).collect())
-    };
+    let header_list =
+        |count: usize, each: usize| Value::Object((0..count).map(|n| (format!("h-{n:04}"), json!(x(each)))).collect());
     let cases = [
-        ("subject", with("subject", json!(x(limits::SUBJECT_BYTES))), with("subject", json!(x(limits::SUBJECT_BYTES + 1)))),
+        (
+            "subject",
+            with("subject", json!(x(limits::SUBJECT_BYTES))),
+            with("subject", json!(x(limits::SUBJECT_BYTES + 1))),
+        ),
         ("emoji subject", with("subject", json!("🦙".repeat(128))), with("subject", json!("🦙".repeat(129)))),
-        ("url", with("message", json!({"url": url(limits::URL_BYTES)})), with("message", json!({"url": url(limits::URL_BYTES + 1)}))),
-        ("headers", in_message("headers", header_list(limits::HEADERS, 1)), in_message("headers", header_list(limits::HEADERS + 1, 1))),
+        (
+            "url",
+            with("message", json!({"url": url(limits::URL_BYTES)})),
+            with("message", json!({"url": url(limits::URL_BYTES + 1)})),
+        ),
+        (
+            "headers",
+            in_message("headers", header_list(limits::HEADERS, 1)),
+            in_message("headers", header_list(limits::HEADERS + 1, 1)),
+        ),
         (
             "headers together",
             in_message("headers", header_list(64, limits::HEADERS_TOTAL_BYTES / 64 - 6)),
@@ -214,20 +239,32 @@ fn every_limit_holds_at_itself_and_not_above() {
         ),
         ("id", with("id", json!(x(limits::KEY_CHARS))), with("id", json!(x(limits::KEY_CHARS + 1)))),
         ("client", with("client", json!(x(limits::CLIENT_BYTES))), with("client", json!(x(limits::CLIENT_BYTES + 1)))),
-        ("labels", with("labels", json!(vec!["l"; limits::LABELS])), with("labels", json!(vec!["l"; limits::LABELS + 1]))),
+        (
+            "labels",
+            with("labels", json!(vec!["l"; limits::LABELS])),
+            with("labels", json!(vec!["l"; limits::LABELS + 1])),
+        ),
         ("label", with("labels", json!([x(limits::LABEL_BYTES)])), with("labels", json!([x(limits::LABEL_BYTES + 1)]))),
         (
             "unknown fields",
             with("more", json!(x(limits::UNKNOWN_FIELDS_BYTES - 6))),
             with("more", json!(x(limits::UNKNOWN_FIELDS_BYTES - 5))),
         ),
-        ("body", in_message("body", json!(x(limits::BODY_BYTES))), in_message("body", json!(x(limits::BODY_BYTES + 1)))),
+        (
+            "body",
+            in_message("body", json!(x(limits::BODY_BYTES))),
+            in_message("body", json!(x(limits::BODY_BYTES + 1))),
+        ),
     ];
     for (name, at, above) in cases {
         assert_eq!((at, above), (None, Some(413)), "{name}");
     }
     assert_eq!(in_message("method", json!("x".repeat(limits::METHOD_CHARS + 1))), Some(413));
-    assert_eq!(in_message("method", json!("x".repeat(limits::METHOD_CHARS))), Some(400), "no standard method is that long");
+    assert_eq!(
+        in_message("method", json!("x".repeat(limits::METHOD_CHARS))),
+        Some(400),
+        "no standard method is that long"
+    );
 }
 
 #[test]
@@ -235,12 +272,17 @@ fn nesting_ends_at_its_limit() {
     // The envelope and its message are two levels of it.
     let nested = |depth: usize| {
         let inner = depth - 2;
-        format!(r#"{{"subject":"s","message":{{"url":"http://e.org","body":{}{}}}}}"#, "[".repeat(inner), "]".repeat(inner))
+        format!(
+            r#"{{"subject":"s","message":{{"url":"http://e.org","body":{}{}}}}}"#,
+            "[".repeat(inner),
+            "]".repeat(inner)
+        )
     };
     assert!(take(&nested(limits::JSON_DEPTH)).is_ok());
     assert_eq!(pointers(&nested(limits::JSON_DEPTH + 1)), [""]);
     assert_eq!(pointers(&nested(10_000)), [""]);
-    let unknown = format!(r#"{{"subject":"s","message":{{"url":"http://e.org"}},"x":{}{}}}"#, "[".repeat(127), "]".repeat(127));
+    let unknown =
+        format!(r#"{{"subject":"s","message":{{"url":"http://e.org"}},"x":{}{}}}"#, "[".repeat(127), "]".repeat(127));
     assert_travels(take(&unknown).unwrap().envelope);
 }
 
@@ -250,7 +292,10 @@ fn what_is_no_document_says_so() {
         assert_eq!(pointers(text), [""], "{text}");
     }
     assert_eq!(take_bytes(b"{\"subject\":\"\xff\"}").unwrap_err()[0].pointer, "");
-    assert_eq!(pointers(r#"{"subject":"\ud800","message":{"url":"http://e.org","body":"\udfff"}}"#), ["/message/body", "/subject"]);
+    assert_eq!(
+        pointers(r#"{"subject":"\ud800","message":{"url":"http://e.org","body":"\udfff"}}"#),
+        ["/message/body", "/subject"]
+    );
 }
 
 #[test]
@@ -269,7 +314,8 @@ fn the_key_is_one() {
 #[test]
 fn the_same_post_is_the_same_whatever_its_order_and_key() {
     let canonical = |text: &str| take(text).unwrap().envelope.canonical();
-    let one = canonical(r#"{"id":"k","client":"c","subject":"s","x":1,"a":2,"message":{"url":"http://e.org","body":[1]}}"#);
+    let one =
+        canonical(r#"{"id":"k","client":"c","subject":"s","x":1,"a":2,"message":{"url":"http://e.org","body":[1]}}"#);
     let two = canonical(r#"{"a":2,"message":{"body":[1],"url":"http://e.org"},"subject":"s","x":1}"#);
     assert_eq!(one, two);
     assert_ne!(one, canonical(r#"{"a":2,"message":{"body":[1 ],"url":"http://e.org"},"subject":"s","x":1}"#));
@@ -298,7 +344,14 @@ fn a_next_version_travels_with_what_is_not_understood() {
 fn only_a_subject_and_a_url_are_needed_to_be_read() {
     assert!(Envelope::read(r#"{"subject":"s","message":{"url":"u"}}"#).is_ok());
     assert!(Envelope::read(r#"{"subject":"s","body":{"url":"u"}}"#).is_ok());
-    for text in ["", "x", "[]", r#"{"subject":1,"message":{"url":"u"}}"#, r#"{"subject":"s"}"#, r#"{"subject":"s","message":{}}"#] {
+    for text in [
+        "",
+        "x",
+        "[]",
+        r#"{"subject":1,"message":{"url":"u"}}"#,
+        r#"{"subject":"s"}"#,
+        r#"{"subject":"s","message":{}}"#,
+    ] {
         assert!(Envelope::read(text).is_err(), "{text}");
     }
 }

@@ -72,7 +72,8 @@ impl Message {
         writer.text("url", &self.url);
         writer.text("method", &self.method);
         if !self.headers.is_empty() {
-            let pairs = self.headers.iter().map(|(name, value)| format!("{}:{}", json::quoted(name), json::quoted(value)));
+            let pairs =
+                self.headers.iter().map(|(name, value)| format!("{}:{}", json::quoted(name), json::quoted(value)));
             writer.raw("headers", &format!("{{{}}}", pairs.collect::<Vec<_>>().join(",")));
         }
         if let Some((field, json)) = body {

@@ -36,9 +36,7 @@ pub enum GuardError {
     )]
     PrivateOnLambda,
     /// An entry that opens loopback on Lambda, and not one address at one port.
-    #[error(
-        "`{0}` in targets.allow opens loopback, which on Lambda passes only as address:port (127.0.0.1:8080)"
-    )]
+    #[error("`{0}` in targets.allow opens loopback, which on Lambda passes only as address:port (127.0.0.1:8080)")]
     LoopbackOnLambda(AddressRule),
 }
 
@@ -73,11 +71,7 @@ impl Guard {
             if rules.allow_private {
                 return Err(GuardError::PrivateOnLambda);
             }
-            if let Some(rule) = rules
-                .allow
-                .iter()
-                .find(|rule| rule.touches_this_machine() && !rule.is_exact())
-            {
+            if let Some(rule) = rules.allow.iter().find(|rule| rule.touches_this_machine() && !rule.is_exact()) {
                 return Err(GuardError::LoopbackOnLambda(rule.clone()));
             }
         }
@@ -97,19 +91,9 @@ impl Guard {
             Some(Host::Domain(name)) => {
                 self.check_name(name, port)?;
                 let host = normal(name);
-                let own = [
-                    IpAddr::from([127, 0, 0, 1]),
-                    IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1]),
-                ];
-                let open = || {
-                    own.iter()
-                        .any(|ip| self.check_address(*ip, port, Some(&host)).is_ok())
-                };
-                if is_localhost(&host) && !open() {
-                    Err(private(name))
-                } else {
-                    Ok(())
-                }
+                let own = [IpAddr::from([127, 0, 0, 1]), IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1])];
+                let open = || own.iter().any(|ip| self.check_address(*ip, port, Some(&host)).is_ok());
+                if is_localhost(&host) && !open() { Err(private(name)) } else { Ok(()) }
             }
             None => Err(Refusal("the url names no host".to_owned())),
         }
@@ -134,36 +118,21 @@ impl Guard {
 
     fn check_name(&self, host: &str, port: u16) -> Result<(), Refusal> {
         let name = normal(host);
-        if self
-            .lambda
-            .as_ref()
-            .is_some_and(|api| api.host == name && api.port == port)
-        {
+        if self.lambda.as_ref().is_some_and(|api| api.host == name && api.port == port) {
             return Err(Refusal(format!("`{host}` is the function's own Runtime API")));
         }
-        if self.rules.deny.iter().any(|rule| rule.names(&name, port)) {
-            Err(denied(host))
-        } else {
-            Ok(())
-        }
+        if self.rules.deny.iter().any(|rule| rule.names(&name, port)) { Err(denied(host)) } else { Ok(()) }
     }
 
     /// `host` is the name that led to the address; none where the URL has the address itself.
     fn check_address(&self, ip: IpAddr, port: u16, host: Option<&str>) -> Result<(), Refusal> {
         let readings = readings(ip);
         if let Some(api) = &self.lambda
-            && readings
-                .iter()
-                .any(|ip| is_metadata(*ip) || api.may_be(*ip, port))
+            && readings.iter().any(|ip| is_metadata(*ip) || api.may_be(*ip, port))
         {
-            return Err(Refusal(format!(
-                "`{ip}` is the platform's own and may never be called"
-            )));
+            return Err(Refusal(format!("`{ip}` is the platform's own and may never be called")));
         }
-        if readings
-            .iter()
-            .any(|ip| self.rules.deny.iter().any(|rule| rule.contains(*ip, port)))
-        {
+        if readings.iter().any(|ip| self.rules.deny.iter().any(|rule| rule.contains(*ip, port))) {
             return Err(denied(&ip.to_string()));
         }
         if is_public(ip) || self.rules.allow_private || self.is_allowed(plain(ip), port, host) {
@@ -190,10 +159,7 @@ impl RuntimeApi {
             Some((host, port)) => (host, port.parse().unwrap_or(80)),
             None => (text, 80),
         };
-        Self {
-            host: normal(host),
-            port,
-        }
+        Self { host: normal(host), port }
     }
 
     /// Whether a call to that address and port may reach it. It may listen on more of this machine's addresses than
@@ -209,9 +175,7 @@ impl RuntimeApi {
 }
 
 fn private(host: &str) -> Refusal {
-    Refusal(format!(
-        "`{host}` is not public, and private targets are not allowed here"
-    ))
+    Refusal(format!("`{host}` is not public, and private targets are not allowed here"))
 }
 
 fn denied(host: &str) -> Refusal {

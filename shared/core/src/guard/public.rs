@@ -32,12 +32,9 @@ const NOT_PUBLIC_V6: [([u16; 3], u32); 4] = [
 /// Whether the address, [`plain`] or not, belongs to the public internet.
 pub(super) fn is_public(ip: IpAddr) -> bool {
     match plain(ip) {
-        IpAddr::V4(ip) => !NOT_PUBLIC_V4
-            .iter()
-            .any(|(net, bits)| starts_v4(ip, Ipv4Addr::from(*net), *bits)),
+        IpAddr::V4(ip) => !NOT_PUBLIC_V4.iter().any(|(net, bits)| starts_v4(ip, Ipv4Addr::from(*net), *bits)),
         IpAddr::V6(ip) => {
-            starts_v6(ip, [0x2000, 0, 0], 3)
-                && !NOT_PUBLIC_V6.iter().any(|(net, bits)| starts_v6(ip, *net, *bits))
+            starts_v6(ip, [0x2000, 0, 0], 3) && !NOT_PUBLIC_V6.iter().any(|(net, bits)| starts_v6(ip, *net, *bits))
         }
     }
 }
@@ -66,9 +63,7 @@ pub(super) fn readings(ip: IpAddr) -> Vec<IpAddr> {
     {
         // Prefixes of 48, 56 and 64 bits, whose ninth octet is kept free; then 96 bits.
         let [_, _, _, _, _, _, a, b, _, d, e, f, g, ..] = v6.octets();
-        found.extend(
-            [[a, b, d, e], [b, d, e, f], [d, e, f, g]].map(|four| IpAddr::from(Ipv4Addr::from(four))),
-        );
+        found.extend([[a, b, d, e], [b, d, e, f], [d, e, f, g]].map(|four| IpAddr::from(Ipv4Addr::from(four))));
         found.push(IpAddr::V4(last_v4(v6)));
     }
     found

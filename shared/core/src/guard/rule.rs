@@ -38,16 +38,10 @@ impl AddressRule {
             if net.prefix_len() >= 96 && plain(net.addr()) != net.addr() {
                 return Err("is IPv4 written as IPv6: write the IPv4 subnet".to_owned());
             }
-            return Ok(Self {
-                place: Place::Net(net),
-                port: None,
-            });
+            return Ok(Self { place: Place::Net(net), port: None });
         }
         if let Ok(ip) = IpAddr::from_str(text) {
-            return Ok(Self {
-                place: Place::Net(plain(ip).into()),
-                port: None,
-            });
+            return Ok(Self { place: Place::Net(plain(ip).into()), port: None });
         }
         let (host, port) = match text.rsplit_once(':').filter(|_| !text.ends_with(']')) {
             Some((host, port)) => (host, Some(read_port(port)?)),
@@ -74,8 +68,7 @@ impl AddressRule {
 
     /// Whether the entry is one address, at one port.
     pub(super) fn is_exact(&self) -> bool {
-        matches!(&self.place, Place::Net(net) if net.prefix_len() == net.max_prefix_len())
-            && self.port.is_some()
+        matches!(&self.place, Place::Net(net) if net.prefix_len() == net.max_prefix_len()) && self.port.is_some()
     }
 
     /// Whether the entry speaks of this machine, even if among others.
@@ -122,9 +115,7 @@ fn read_port(text: &str) -> Result<u16, String> {
 
 /// Letters, digits, hyphens and underscores between dots: what a resolver may find.
 pub(super) fn is_name(host: &str) -> bool {
-    host.bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-        && !normal(host).is_empty()
+    host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) && !normal(host).is_empty()
 }
 
 /// A host's name as it is compared: in lower case, without the root's dot.

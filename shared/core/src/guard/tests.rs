@@ -16,20 +16,8 @@ fn on_lambda(allow: &[&str]) -> Guard {
 }
 
 fn made(allow_private: bool, allow: &[&str], deny: &[&str], api: Option<&str>) -> Result<Guard, GuardError> {
-    let read = |texts: &[&str]| {
-        texts
-            .iter()
-            .map(|text| AddressRule::parse(text).unwrap())
-            .collect()
-    };
-    Guard::new(
-        TargetRules {
-            allow_private,
-            allow: read(allow),
-            deny: read(deny),
-        },
-        api,
-    )
+    let read = |texts: &[&str]| texts.iter().map(|text| AddressRule::parse(text).unwrap()).collect();
+    Guard::new(TargetRules { allow_private, allow: read(allow), deny: read(deny) }, api)
 }
 
 /// Whether a target with that URL would be taken at the ingress.
@@ -97,10 +85,7 @@ fn urls_of_targets_are_read() {
     for (raw, read) in [
         ("http://example.org", "http://example.org/"),
         ("HTTPS://EXAMPLE.org:443/A?b=c#d", "https://example.org/A?b=c#d"),
-        (
-            "http://example.org:8080/%7Ea?x=@",
-            "http://example.org:8080/%7Ea?x=@",
-        ),
+        ("http://example.org:8080/%7Ea?x=@", "http://example.org:8080/%7Ea?x=@"),
         ("http://mañana.example/", "http://xn--maana-pta.example/"),
         ("http://a_b.example./", "http://a_b.example./"),
         ("http://[2606:4700::1111]:8080/", "http://[2606:4700::1111]:8080/"),
@@ -217,14 +202,8 @@ const PUBLIC: [&str; 30] = [
 fn private_hosts_are_refused_in_every_spelling() {
     for host in PRIVATE {
         for raw in [format!("http://{host}/"), format!("hTTps://{host}:8080/a?b")] {
-            assert!(
-                check_url_text(&raw).is_ok_and(|_| !takes(&Guard::default(), &raw)),
-                "{raw}"
-            );
-            assert!(
-                takes(&made(true, &[], &[], None).unwrap(), &raw),
-                "{raw} with private targets allowed"
-            );
+            assert!(check_url_text(&raw).is_ok_and(|_| !takes(&Guard::default(), &raw)), "{raw}");
+            assert!(takes(&made(true, &[], &[], None).unwrap(), &raw), "{raw} with private targets allowed");
         }
     }
     for host in PUBLIC {
@@ -235,37 +214,19 @@ fn private_hosts_are_refused_in_every_spelling() {
 #[test]
 fn an_answer_with_one_private_address_is_refused_whole() {
     let guard = Guard::default();
-    assert!(resolves(
-        &guard,
-        "example.org",
-        443,
-        &["1.1.1.1", "2606:4700::1111"]
-    ));
+    assert!(resolves(&guard, "example.org", 443, &["1.1.1.1", "2606:4700::1111"]));
     assert!(!resolves(&guard, "example.org", 443, &["1.1.1.1", "10.0.0.1"]));
     assert!(!resolves(&guard, "example.org", 443, &["::1", "1.1.1.1"]));
     assert!(resolves(&guard, "example.org", 443, &[]));
     // A producer may read the text, and learns no address from it.
-    let refusal = guard
-        .check_resolved("a.example", 80, &["10.1.2.3".parse().unwrap()])
-        .unwrap_err()
-        .to_string();
-    assert!(
-        refusal.contains("a.example") && !refusal.contains("10.1"),
-        "{refusal}"
-    );
+    let refusal = guard.check_resolved("a.example", 80, &["10.1.2.3".parse().unwrap()]).unwrap_err().to_string();
+    assert!(refusal.contains("a.example") && !refusal.contains("10.1"), "{refusal}");
 }
 
 #[test]
 fn the_allow_list_opens_what_it_names_and_no_more() {
     let guard = guard(
-        &[
-            "10.1.0.0/16",
-            "10.9.9.9",
-            "192.168.1.1:8080",
-            "intern.example",
-            "db.example:5000",
-            "[fd00::1]:81",
-        ],
+        &["10.1.0.0/16", "10.9.9.9", "192.168.1.1:8080", "intern.example", "db.example:5000", "[fd00::1]:81"],
         &[],
     );
     for (raw, passes) in [
@@ -292,11 +253,7 @@ fn the_allow_list_opens_what_it_names_and_no_more() {
         ("other.example", 8080, "192.168.1.1", true),
         ("other.example", 80, "192.168.1.1", false),
     ] {
-        assert_eq!(
-            resolves(&guard, host, port, &[address]),
-            passes,
-            "{host}:{port} {address}"
-        );
+        assert_eq!(resolves(&guard, host, port, &[address]), passes, "{host}:{port} {address}");
     }
 }
 
@@ -379,13 +336,7 @@ fn on_lambda_the_runtime_api_and_the_metadata_are_never_called() {
 
 #[test]
 fn a_runtime_api_that_gives_away_a_name_is_guarded_too() {
-    let guard = made(
-        false,
-        &["sandbox", "10.0.0.0/8", "127.0.0.1:9001"],
-        &[],
-        Some("Sandbox:9001"),
-    )
-    .unwrap();
+    let guard = made(false, &["sandbox", "10.0.0.0/8", "127.0.0.1:9001"], &[], Some("Sandbox:9001")).unwrap();
     assert!(!takes(&guard, "http://sandbox:9001/") && !takes(&guard, "http://127.0.0.1:9001/"));
     assert!(!resolves(&guard, "other.example", 9001, &["10.0.0.1"]));
     assert!(resolves(&guard, "other.example", 9002, &["10.0.0.1"]));
@@ -408,15 +359,11 @@ fn on_lambda_a_rule_that_opens_loopback_is_an_error_that_names_its_setting() {
         "a.localhost",
         "localhost:80",
     ] {
-        let error = made(false, &["10.0.0.0/8", bare], &[], Some("127.0.0.1:9001"))
-            .expect_err(bare)
-            .to_string();
+        let error = made(false, &["10.0.0.0/8", bare], &[], Some("127.0.0.1:9001")).expect_err(bare).to_string();
         assert!(error.contains("targets.allow") && error.contains(bare), "{error}");
         assert!(made(false, &[bare], &[], None).is_ok());
     }
-    let error = made(true, &[], &[], Some("127.0.0.1:9001"))
-        .unwrap_err()
-        .to_string();
+    let error = made(true, &[], &[], Some("127.0.0.1:9001")).unwrap_err().to_string();
     assert!(error.contains("targets.allow_private"), "{error}");
 }
 
@@ -435,10 +382,7 @@ fn entries_read_as_they_are_written() {
         (" Intern.Example. ", "intern.example"),
         ("intern.example:65535", "intern.example:65535"),
     ] {
-        assert_eq!(
-            AddressRule::parse(text).map(|rule| rule.to_string()),
-            Ok(shown.to_owned())
-        );
+        assert_eq!(AddressRule::parse(text).map(|rule| rule.to_string()), Ok(shown.to_owned()));
     }
     for wrong in [
         "",
@@ -482,9 +426,7 @@ const PUBLIC_V4: [([u8; 4], [u8; 4]); 15] = [
 ];
 
 fn oracle_v4(ip: Ipv4Addr) -> bool {
-    PUBLIC_V4
-        .iter()
-        .any(|(first, last)| (Ipv4Addr::from(*first)..=Ipv4Addr::from(*last)).contains(&ip))
+    PUBLIC_V4.iter().any(|(first, last)| (Ipv4Addr::from(*first)..=Ipv4Addr::from(*last)).contains(&ip))
 }
 
 fn oracle_v6(ip: Ipv6Addr) -> bool {
@@ -530,18 +472,14 @@ fn v6() -> impl Strategy<Value = Ipv6Addr> {
         "fd00:ec2::",
         "fe80::",
     ];
-    let near = (
-        prop::sample::select(starts.to_vec()),
-        v4(),
-        any::<u64>(),
-        any::<bool>(),
-    )
-        .prop_map(|(start, low, high, wide)| {
+    let near = (prop::sample::select(starts.to_vec()), v4(), any::<u64>(), any::<bool>()).prop_map(
+        |(start, low, high, wide)| {
             let start: Ipv6Addr = start.parse().unwrap();
             Ipv6Addr::from_bits(
                 start.to_bits() | u128::from(low.to_bits()) | if wide { u128::from(high) << 32 } else { 0 },
             )
-        });
+        },
+    );
     prop_oneof![any::<Ipv6Addr>(), near]
 }
 
@@ -557,18 +495,11 @@ fn spelled(ip: Ipv4Addr, way: usize) -> String {
         4 => format!("{a}.{rest}"),
         5 => format!("0x{a:X}.0{b:o}.{}", rest & 0xffff),
         6 => format!("{a}.{b}.{c}.{d}."),
-        7 => ip
-            .to_string()
-            .bytes()
-            .map(|byte| format!("%{byte:02x}"))
-            .collect(),
+        7 => ip.to_string().bytes().map(|byte| format!("%{byte:02x}")).collect(),
         8 => ip
             .to_string()
             .chars()
-            .map(|c| {
-                c.to_digit(10)
-                    .map_or('。', |n| char::from_u32(0xff10 + n).unwrap())
-            })
+            .map(|c| c.to_digit(10).map_or('。', |n| char::from_u32(0xff10 + n).unwrap()))
             .collect(),
         9 => format!("[::ffff:{ip}]"),
         10 => format!("[64:ff9b::{ip}]"),

@@ -28,10 +28,7 @@ pub fn check_url_text(raw: &str) -> Result<Url, UrlError> {
     if raw.contains('\\') {
         return wrong("must not hold a backslash");
     }
-    let Some(rest) = ["http://", "https://"]
-        .iter()
-        .find_map(|scheme| after(raw, scheme))
-    else {
+    let Some(rest) = ["http://", "https://"].iter().find_map(|scheme| after(raw, scheme)) else {
         return wrong("must begin with http:// or https://");
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

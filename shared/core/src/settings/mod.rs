@@ -143,10 +143,7 @@ impl Settings {
             guard: read_guard(&mut reader, env(RUNTIME_API)),
             producers: producers::read(&mut reader),
             routes: routes::read(&mut reader),
-            aws: AwsNames {
-                queue_prefix: reader.text("aws.queue_prefix", ""),
-                table: reader.text("aws.table", ""),
-            },
+            aws: AwsNames { queue_prefix: reader.text("aws.queue_prefix", ""), table: reader.text("aws.table", "") },
         };
         reader.refuse_unknown(&ELSEWHERE);
         if reader.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError(reader.mistakes)) }

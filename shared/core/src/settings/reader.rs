@@ -98,7 +98,8 @@ impl<'a> Reader<'a> {
 
     pub(super) fn texts_of(&mut self, setting: &str, value: Option<Value>) -> Vec<String> {
         let Some(value) = value else { return Vec::new() };
-        let texts = value.as_array().and_then(|items| items.iter().map(|item| item.as_str().map(str::to_owned)).collect());
+        let texts =
+            value.as_array().and_then(|items| items.iter().map(|item| item.as_str().map(str::to_owned)).collect());
         texts.unwrap_or_else(|| {
             self.wrong(setting, "must be a list of texts");
             Vec::new()
@@ -127,7 +128,8 @@ impl<'a> Reader<'a> {
         let mut found = Vec::new();
         leaves("", &self.file, &mut found);
         for name in found {
-            let belongs = |known: &str| name == known || name.strip_prefix(known).is_some_and(|rest| rest.starts_with('.'));
+            let belongs =
+                |known: &str| name == known || name.strip_prefix(known).is_some_and(|rest| rest.starts_with('.'));
             if !self.known.iter().any(|known| belongs(known)) && !elsewhere.iter().any(|known| belongs(known)) {
                 self.wrong(&name, "is not a setting");
             }

@@ -32,7 +32,10 @@ fn read_route(reader: &mut Reader<'_>, at: &str, mut table: Table) -> Route {
     let name = text(reader, at, "name", table.remove("name")).unwrap_or_default();
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || name.len() > NAME_CHARS || !name.chars().all(legal) || RESERVED.contains(&name.as_str()) {
-        reader.wrong(&format!("{at}.name"), format!("must be 1 to {NAME_CHARS} of a-z, 0-9 and -, and not {}", RESERVED.join(" or ")));
+        reader.wrong(
+            &format!("{at}.name"),
+            format!("must be 1 to {NAME_CHARS} of a-z, 0-9 and -, and not {}", RESERVED.join(" or ")),
+        );
     }
     let pattern = text(reader, at, "pattern", table.remove("pattern")).unwrap_or_else(|| "*".to_owned());
     if pattern.is_empty() || pattern.len() > PATTERN_BYTES {

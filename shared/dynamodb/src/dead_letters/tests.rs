@@ -15,12 +15,7 @@ fn dynamodb(answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static) -> C
 }
 
 pub(crate) fn letter(id: &str, message: Vec<u8>) -> DeadLetter {
-    let error = ErrorRecord::new(
-        "http_5xx",
-        Some(500),
-        "the target answered 500",
-        Timestamp::from_millis(1),
-    );
+    let error = ErrorRecord::new("http_5xx", Some(500), "the target answered 500", Timestamp::from_millis(1));
     DeadLetter {
         id: id.to_owned(),
         generation: 1,
@@ -66,10 +61,7 @@ fn table() -> (DeadLetters, Arc<Mutex<Vec<Value>>>) {
         assert_eq!(request["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
         let item = &request["Item"];
         let mut held = held.lock().unwrap();
-        match held
-            .iter()
-            .find(|old| old["date"] == item["date"] && old["timestamp"] == item["timestamp"])
-        {
+        match held.iter().find(|old| old["date"] == item["date"] && old["timestamp"] == item["timestamp"]) {
             Some(old) => failed(Some(old.clone())),
             None => {
                 held.push(item.clone());
@@ -81,7 +73,8 @@ fn table() -> (DeadLetters, Arc<Mutex<Vec<Value>>>) {
 }
 
 fn failed(item: Option<Value>) -> Answer {
-    let mut body = json!({"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException", "message": "no"});
+    let mut body =
+        json!({"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException", "message": "no"});
     if let Some(item) = item {
         body["Item"] = item;
     }
@@ -116,8 +109,7 @@ async fn parts_come_first_and_may_be_put_again() {
 /// Each answer of the table, and whether the record may be let go after it.
 #[tokio::test(start_paused = true)]
 async fn only_the_same_id_and_generation_is_a_success() {
-    let held =
-        |id: &str, generation: &str| failed(Some(json!({"id": {"S": id}, "generation": {"N": generation}})));
+    let held = |id: &str, generation: &str| failed(Some(json!({"id": {"S": id}, "generation": {"N": generation}})));
     let dynamo_error = |kind: &str| Some((400, json!({"__type": kind, "message": "no"})));
     let answers: [(&str, Answer, bool); 10] = [
         ("taken", Some((200, json!({}))), true),
@@ -126,29 +118,15 @@ async fn only_the_same_id_and_generation_is_a_success() {
         ("another generation", held("a", "2"), false),
         ("a stranger", failed(Some(json!({"date": {"S": "x"}}))), false),
         ("nobody told", failed(None), false),
-        (
-            "throttled",
-            dynamo_error("com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"),
-            false,
-        ),
-        (
-            "no rights",
-            dynamo_error("com.amazon.coral.service#AccessDeniedException"),
-            false,
-        ),
-        (
-            "down",
-            Some((500, json!({"__type": "InternalServerError"}))),
-            false,
-        ),
+        ("throttled", dynamo_error("com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"), false),
+        ("no rights", dynamo_error("com.amazon.coral.service#AccessDeniedException"), false),
+        ("down", Some((500, json!({"__type": "InternalServerError"}))), false),
         ("silent", None, false),
     ];
     for (what, answer, success) in answers {
         let client = dynamodb(move |_, _| answer.clone());
         let began = tokio::time::Instant::now();
-        let put = DeadLetters::new(client, "letters")
-            .put(&letter("a", b"{}".to_vec()))
-            .await;
+        let put = DeadLetters::new(client, "letters").put(&letter("a", b"{}".to_vec())).await;
         assert_eq!(put.is_ok(), success, "{what}: {put:?}");
         assert!(began.elapsed().as_secs() < 9, "{what} took {:?}", began.elapsed());
     }

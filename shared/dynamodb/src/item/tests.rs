@@ -18,17 +18,8 @@ fn read_back(items: &[Item]) -> Vec<u8> {
     let stored = match record.get(PARTS) {
         None => record[MESSAGE].as_b().unwrap().as_ref().to_vec(),
         Some(keys) => {
-            let by_key = |key: &str| {
-                items
-                    .iter()
-                    .find(|item| item[TIMESTAMP].as_s().unwrap() == key)
-                    .unwrap()
-            };
-            let parts = keys
-                .as_l()
-                .unwrap()
-                .iter()
-                .map(|key| by_key(key.as_s().unwrap())[PART].as_b().unwrap());
+            let by_key = |key: &str| items.iter().find(|item| item[TIMESTAMP].as_s().unwrap() == key).unwrap();
+            let parts = keys.as_l().unwrap().iter().map(|key| by_key(key.as_s().unwrap())[PART].as_b().unwrap());
             parts.flat_map(|part| part.as_ref().to_vec()).collect()
         }
     };
@@ -38,20 +29,13 @@ fn read_back(items: &[Item]) -> Vec<u8> {
 fn within_limits(items: &[Item]) {
     let record = items.last().unwrap();
     for item in items {
-        assert!(
-            size(item) <= limits::DEAD_LETTER_ITEM_BYTES,
-            "an item of {} bytes",
-            size(item)
-        );
+        assert!(size(item) <= limits::DEAD_LETTER_ITEM_BYTES, "an item of {} bytes", size(item));
         assert!(item[DATE].as_s().unwrap().len() <= PARTITION_KEY_BYTES);
         assert!(item[TIMESTAMP].as_s().unwrap().len() <= SORT_KEY_LIMIT);
     }
     for digest in ["id_digest", "subject_digest", "target_digest"] {
         if let Some(key) = record.get(digest) {
-            assert!(
-                (1..=PARTITION_KEY_BYTES).contains(&key.as_s().unwrap().len()),
-                "{digest}"
-            );
+            assert!((1..=PARTITION_KEY_BYTES).contains(&key.as_s().unwrap().len()), "{digest}");
         }
     }
     const { assert!(limits::DEAD_LETTER_ITEM_BYTES < ITEM_LIMIT) };
@@ -62,9 +46,7 @@ fn within_limits(items: &[Item]) {
 fn biggest() -> DeadLetter {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     // One stream for all fields, so that none can be packed by its likeness to another.
-    let mut characters = noise(600_000)
-        .into_iter()
-        .map(|byte| char::from(alphabet[usize::from(byte % 64)]));
+    let mut characters = noise(600_000).into_iter().map(|byte| char::from(alphabet[usize::from(byte % 64)]));
     let mut base64 = |bytes: usize| characters.by_ref().take(bytes).collect::<String>();
     let envelope = format!(
         r#"{{"subject":"{}","message":{{"url":"{}","headers":{{{}}},"body_base64":"{}"}},"labels":["{}"],"x":"{}"}}"#,
@@ -75,12 +57,8 @@ fn biggest() -> DeadLetter {
         base64(limits::LABELS * limits::LABEL_BYTES),
         base64(limits::UNKNOWN_FIELDS_BYTES),
     );
-    let error = ErrorRecord::new(
-        "connection",
-        Some(599),
-        &base64(limits::ERROR_DETAIL_BYTES),
-        Timestamp::from_millis(1),
-    );
+    let error =
+        ErrorRecord::new("connection", Some(599), &base64(limits::ERROR_DETAIL_BYTES), Timestamp::from_millis(1));
     let attempt = |n| AttemptRecord {
         n,
         at: Timestamp::from_millis(i64::from(n)),
@@ -113,11 +91,7 @@ fn the_biggest_legal_record_is_one_item() {
     let items = items(&letter);
     assert_eq!(items.len(), 1);
     within_limits(&items);
-    assert!(
-        size(&items[0]) > 315_000,
-        "not the biggest: {} bytes",
-        size(&items[0])
-    );
+    assert!(size(&items[0]) > 315_000, "not the biggest: {} bytes", size(&items[0]));
     assert_eq!(read_back(&items), letter.message);
 }
 
@@ -126,10 +100,7 @@ fn a_message_that_fits_no_item_is_kept_in_several() {
     for bytes in [limits::DEAD_LETTER_ITEM_BYTES, 3 * PART_BYTES, 1_048_576] {
         let letter = letter("raw", noise(bytes));
         let items = items(&letter);
-        assert_eq!(
-            items.len(),
-            1 + letter.stored_message().len().div_ceil(PART_BYTES)
-        );
+        assert_eq!(items.len(), 1 + letter.stored_message().len().div_ceil(PART_BYTES));
         within_limits(&items);
         assert_eq!(read_back(&items), letter.message);
         // A part is found by its keys alone: it has none of the indexes' attributes.
@@ -140,15 +111,9 @@ fn a_message_that_fits_no_item_is_kept_in_several() {
 #[test]
 fn parts_of_two_burials_never_mix() {
     let keys = |letter: &DeadLetter| -> Vec<String> {
-        items(letter)
-            .iter()
-            .map(|item| item[TIMESTAMP].as_s().unwrap().clone())
-            .collect()
+        items(letter).iter().map(|item| item[TIMESTAMP].as_s().unwrap().clone()).collect()
     };
-    let (first, second) = (
-        keys(&letter("raw", noise(900_000))),
-        keys(&letter("raw", noise(900_001))),
-    );
+    let (first, second) = (keys(&letter("raw", noise(900_000))), keys(&letter("raw", noise(900_001))));
     assert_eq!(first.last(), second.last(), "the record has one place");
     assert!(first.iter().rev().skip(1).all(|key| !second.contains(key)));
 }
@@ -205,5 +170,54 @@ proptest! {
         let items = items(&letter);
         within_limits(&items);
         prop_assert_eq!(read_back(&items), letter.message);
+    }
+}
+
+/// Bodies of the greatest size over alphabets that travel badly: what is escaped, what is packed badly, and what
+/// stands just below the share of escapes at which a text travels as base64.
+#[test]
+fn whatever_passes_ingress_is_one_item() {
+    use chaski_core::envelope::{self, Meta, Rules};
+    let mut noise = noise(2_000_000).into_iter();
+    let mut any = |characters: &[char], rare: &[char], one_in: usize| -> String {
+        let mut text = String::new();
+        while text.len() < limits::BODY_BYTES - 4 {
+            let (a, b) = (usize::from(noise.next().unwrap_or(7)), usize::from(noise.next().unwrap_or(3)));
+            let from = if (a * 256 + b) % one_in == 0 { rare } else { characters };
+            text.push(from[(a * 31 + b) % from.len()]);
+        }
+        text
+    };
+    let range = |from: u32, to: u32| (from..to).filter_map(char::from_u32).collect::<Vec<char>>();
+    let (printable, controls) = (range(0x23, 0x7f), range(0, 0x20));
+    let bodies = [
+        any(&controls, &controls, 1_000),
+        any(&printable, &controls, 15),
+        any(&printable, &controls, 16),
+        any(&printable, &['"', '\\'], 4),
+        any(&range(0x4e00, 0x9f00), &controls, 40),
+        any(&range(0x10000, 0x1f000), &['\u{fffe}', '\u{ffff}'], 50),
+    ];
+    for (n, body) in bodies.into_iter().enumerate() {
+        for json in [false, true] {
+            let text = serde_json::Value::from(body.clone());
+            // A JSON body is the text of an array, quotes and escapes included, so it is cut to its limit.
+            let value = if json {
+                serde_json::json!([&body[..body.floor_char_boundary(limits::BODY_BYTES / 7)]])
+            } else {
+                text
+            };
+            let unknown = "u".repeat(limits::UNKNOWN_FIELDS_BYTES - 8);
+            let post = serde_json::json!({"subject": "s".repeat(512), "message": {"url": "https://example.org/", "body": value}, "x": unknown});
+            let guard = chaski_core::guard::Guard::default();
+            let accepted = envelope::accept(post.to_string().as_bytes(), None, Rules { guard: &guard });
+            let mut envelope = accepted.unwrap_or_else(|errors| panic!("body {n}: {errors:?}")).envelope;
+            envelope.meta = Some(Meta { id: "i".repeat(36), ..Meta::default() });
+            let wire = envelope.to_wire();
+            assert!(wire.len() <= limits::ENVELOPE_BYTES, "body {n} travels as {} bytes", wire.len());
+            let items = items(&DeadLetter { message: wire.into_bytes(), ..biggest() });
+            assert_eq!(items.len(), 1, "body {n}");
+            within_limits(&items);
+        }
     }
 }

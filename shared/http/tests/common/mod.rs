@@ -1,9 +1,6 @@
 //! Targets that misbehave: sockets on loopback, a script for each connection.
 #![expect(dead_code, reason = "each test binary uses a part of it")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test stops at the first surprise, its helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise, its helpers too")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -91,11 +88,7 @@ impl Peer {
     pub(crate) fn reset_after_request(mut self, body: usize) {
         let mut read = Vec::new();
         let mut byte = [0];
-        let whole = |read: &[u8]| {
-            read.windows(4)
-                .position(|end| end == b"\r\n\r\n")
-                .map(|at| at + 4 + body)
-        };
+        let whole = |read: &[u8]| read.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4 + body);
         while whole(&read).is_none_or(|size| read.len() + 1 < size) {
             if self.stream.read(&mut byte).is_ok_and(|count| count > 0) {
                 read.push(byte[0]);
@@ -116,9 +109,7 @@ impl Peer {
 /// A header of a request's head, by its name in lower case.
 pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = head.lines().filter_map(|line| line.split_once(": "));
-    lines
-        .find(|(own, _)| own.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
+    lines.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 /// A listening target.
@@ -148,10 +139,7 @@ pub(crate) fn target(script: impl Fn(Peer) + Send + Sync + 'static) -> Hostile {
             counted.connections.fetch_add(1, Ordering::SeqCst);
             let (script, tally) = (Arc::clone(&script), Arc::clone(&counted));
             std::thread::spawn(move || {
-                script(Peer {
-                    stream,
-                    tally: Arc::clone(&tally),
-                });
+                script(Peer { stream, tally: Arc::clone(&tally) });
                 tally.ended.fetch_add(1, Ordering::SeqCst);
             });
         }
@@ -182,10 +170,7 @@ pub(crate) struct TestClock {
 
 impl TestClock {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            began: Instant::now(),
-            ahead_ms: AtomicI64::new(0),
-        })
+        Arc::new(Self { began: Instant::now(), ahead_ms: AtomicI64::new(0) })
     }
 
     /// The wall clock goes on, or back, while the process's own stands still: what a frozen function sees.
@@ -210,27 +195,14 @@ pub(crate) struct Names<F>(pub(crate) F);
 
 impl<F: Fn(&str) -> Vec<&'static str> + Send + Sync> Lookup for Names<F> {
     fn lookup(&self, host: &str) -> Found {
-        let found = (self.0)(host)
-            .into_iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
+        let found = (self.0)(host).into_iter().map(|text| text.parse().unwrap()).collect();
         Box::pin(std::future::ready(Ok(found)))
     }
 }
 
 pub(crate) fn guard(allow: &[&str]) -> Guard {
-    let allow = allow
-        .iter()
-        .map(|text| AddressRule::parse(text).unwrap())
-        .collect();
-    Guard::new(
-        TargetRules {
-            allow,
-            ..TargetRules::default()
-        },
-        None,
-    )
-    .unwrap()
+    let allow = allow.iter().map(|text| AddressRule::parse(text).unwrap()).collect();
+    Guard::new(TargetRules { allow, ..TargetRules::default() }, None).unwrap()
 }
 
 /// A client that may call loopback.
@@ -239,45 +211,23 @@ pub(crate) fn client() -> HttpTarget {
 }
 
 pub(crate) fn post(url: &str, body: impl Into<Vec<u8>>) -> Outgoing {
-    Outgoing {
-        url: url.parse().unwrap(),
-        method: "POST".to_owned(),
-        headers: Vec::new(),
-        body: body.into(),
-    }
+    Outgoing { url: url.parse().unwrap(), method: "POST".to_owned(), headers: Vec::new(), body: body.into() }
 }
 
 /// Makes one attempt and holds it to its deadline.
-pub(crate) async fn attempt(
-    client: &HttpTarget,
-    request: Outgoing,
-    deadline: Duration,
-) -> Result<Answer, CallError> {
+pub(crate) async fn attempt(client: &HttpTarget, request: Outgoing, deadline: Duration) -> Result<Answer, CallError> {
     let began = Instant::now();
     let result = client.call(request, deadline).await;
-    assert!(
-        began.elapsed() < deadline + MARGIN,
-        "ended after {:?}: {result:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < deadline + MARGIN, "ended after {:?}: {result:?}", began.elapsed());
     if let Err(CallError::Timeout(_)) = result {
-        assert!(
-            began.elapsed() >= deadline,
-            "a timeout before the deadline: {:?}",
-            began.elapsed()
-        );
+        assert!(began.elapsed() >= deadline, "a timeout before the deadline: {:?}", began.elapsed());
     }
     result
 }
 
 /// One attempt with a new client.
 pub(crate) async fn call(target: &Hostile) -> Result<Answer, CallError> {
-    attempt(
-        &client(),
-        post(&target.url("/hook?token=secret"), "hello"),
-        DEADLINE,
-    )
-    .await
+    attempt(&client(), post(&target.url("/hook?token=secret"), "hello"), DEADLINE).await
 }
 
 /// Waits for something that another thread does; fails when it never does.

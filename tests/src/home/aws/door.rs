@@ -139,14 +139,13 @@ impl Door {
         let place = match operation {
             _ if self.caller == Caller::Ingress => return false,
             SEND => "/MessageGroupId",
-            // A subject's digest in the table is its group's id.
+            // A subject's digest in the table is its group's id. What can't be read has none: the empty one.
             PUT => "/Item/subject_digest/S",
             _ => return false,
         };
         let call: Value = serde_json::from_slice(body).unwrap_or_default();
-        call.pointer(place)
-            .and_then(Value::as_str)
-            .is_some_and(|group| self.faults.refuses_settlement_of(group))
+        let group = call.pointer(place).and_then(Value::as_str).unwrap_or_default();
+        self.faults.refuses_settlement_of(group)
     }
 
     /// The call without the entries that are refused, and the answer's words on them.

@@ -1,0 +1,121 @@
+//! Planted secrets: a marker stands in every field that may carry one, everything is logged at the finest level,
+//! the real client calls a real target that echoes it, and no line holds a marker.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chaski_aws::{SystemChance, SystemClock};
+use chaski_core::app::{Caller, Dispatcher, Ingress, Post};
+use chaski_core::logger::{self, Service};
+use chaski_core::ports::{Clock, Enqueue, EnqueueError, Entry, Leased, Settle, SettleError, Settlement};
+use chaski_core::settings::Settings;
+use chaski_core::time::Timestamp;
+use chaski_http::HttpTarget;
+use chaski_tests::world::target::Target;
+
+const MARKER: &str = "planted-secret";
+
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Queues and settlements in memory.
+#[derive(Clone, Default)]
+struct Memory {
+    entries: Arc<Mutex<Vec<Entry>>>,
+    settled: Arc<Mutex<Vec<Settlement>>>,
+}
+
+impl Enqueue for Memory {
+    async fn enqueue(&self, entry: &Entry) -> Result<(), EnqueueError> {
+        self.entries.lock().unwrap().push(entry.clone());
+        Ok(())
+    }
+    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<(), EnqueueError>> {
+        self.entries.lock().unwrap().extend_from_slice(entries);
+        entries.iter().map(|_| Ok(())).collect()
+    }
+}
+
+impl Settle for Memory {
+    async fn settle(&self, _: &Leased, settlement: &Settlement) -> Result<(), SettleError> {
+        self.settled.lock().unwrap().push(settlement.clone());
+        Ok(())
+    }
+    async fn give_back(&self, _: &[(&Leased, Duration)]) {}
+}
+
+#[test]
+fn no_line_holds_a_planted_secret() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let page = Page::default();
+    let service = Service { name: "test", version: "0", level: tracing::Level::TRACE };
+    let subscriber = logger::subscriber(service, SystemClock::start(), page.clone());
+    let memory = tracing::subscriber::with_default(subscriber, || runtime.block_on(a_message_s_life()));
+
+    let log = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("\"event.action\":\"accepted\"") && log.contains("\"event.action\":\"dead_letter\""), "{log}");
+    let told: Vec<&str> = log.lines().filter(|line| line.contains(MARKER)).collect();
+    assert!(told.is_empty(), "{told:#?}");
+
+    let settled = memory.settled.lock().unwrap();
+    let Some(Settlement::Bury(letter)) = settled.last() else { panic!("not buried: {settled:?}") };
+    let response = String::from_utf8_lossy(letter.response.as_deref().unwrap_or_default());
+    assert!(!response.contains("planted-secret-credential"), "{response}");
+}
+
+/// Accepted, attempted until it is buried, and refused in between.
+async fn a_message_s_life() -> Memory {
+    let target = Target::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let file = format!("[targets]\nallow = [\"{}\"]\n[http]\ntimeout = \"2s\"", target.address);
+    let settings = Arc::new(Settings::read(&file, &|_| None).unwrap());
+    let memory = Memory::default();
+    let ingress = Ingress::new(settings.clone(), memory.clone(), SystemClock::start(), SystemChance);
+    let url = format!("{}?token={MARKER}-query#{MARKER}-fragment", target.url("secrets", "500"));
+    let text = format!(
+        r#"{{"subject":"s","message":{{"url":"{url}","headers":{{"Authorization":"Bearer {MARKER}-credential","X-Api-Key":"{MARKER}-key"}},
+            "body":{{"password":"{MARKER}-body"}}}},"unknown":"{MARKER}-unknown"}}"#
+    );
+    let post = |text| Post { text, key: None, trace: None };
+    ingress.accept(&Caller::default(), post(text.as_bytes())).await.unwrap();
+    let wrong = text.replace("\"body\":", "\"method\":\"TRACE\",\"body\":");
+    assert!(ingress.accept(&Caller::default(), post(wrong.as_bytes())).await.is_err());
+
+    let clock = SystemClock::start();
+    let caller = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
+    let dispatcher = Dispatcher::new(settings, caller, memory.clone(), clock);
+    let mut entry = memory.entries.lock().unwrap().remove(0);
+    for n in 0..6 {
+        let leased = Leased {
+            queue: entry.queue.clone(),
+            body: entry.body.clone(),
+            entry_id: format!("entry-{n}"),
+            sequence: n.to_string(),
+            group: entry.group.clone(),
+            sent_at: Timestamp::from_millis(0),
+            receives: 1,
+            handle: format!("{MARKER}-handle"),
+        };
+        let back = Box::pin(dispatcher.run(&[leased], clock.elapsed() + Duration::from_secs(60))).await;
+        assert!(back.is_empty());
+        if let Some(Settlement::Retry(next)) = memory.settled.lock().unwrap().last() {
+            entry = next.clone();
+        }
+    }
+    // A connection that is refused has its own words.
+    assert_eq!(target.calls("secrets").len(), 6);
+    memory
+}
