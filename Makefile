@@ -52,7 +52,7 @@ package: ## a versioned zip of each function with checksums, in dist/
 	$(setup) sam
 	infra/bin/package $(ARGS)
 
-deploy: ## deploy to AWS: ENV=dev, the first time with ARGS=--guided; ends with the smoke test
+deploy: ## deploy to AWS: ENV=dev ARGS="--target URL", the first time with --guided too; ends with the smoke test
 	@[ -n "$(ENV)" ] || { echo "make deploy ENV=dev|canary|prod" >&2; exit 2; }
 	$(setup) sam
 	infra/bin/deploy --env $(ENV) $(ARGS)
@@ -66,13 +66,11 @@ canary: ## show the weights of the aliases, or set one: ENV=prod ARGS="--weight 
 rollback: ## move the aliases back to the version before
 	infra/bin/rollback $(stack) $(ARGS)
 
-bench: ## throughput and latency on the local stack
-	$(setup) ministack sam
-	tests/bench $(ARGS)
+bench: bench-lambda ## all benchmarks, each with a table
 
-bench-lambda: ## start-up, size and memory of each function's binary
+bench-lambda: ## start-up, size and memory of each function's binary, beside one that does nothing
 	$(setup) sam
-	tests/bench-lambda $(ARGS)
+	infra/bench/lambda $(ARGS)
 
 mutants: ## break the code in known ways, one at a time, and see the tests notice
 	$(setup) ministack sam oracles

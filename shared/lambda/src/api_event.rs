@@ -135,6 +135,21 @@ mod tests {
     }
 
     #[test]
+    fn an_event_of_a_function_url_is_read() {
+        let event = r#"{"version":"2.0","routeKey":"$default","rawPath":"/messages/batch","rawQueryString":"a=b",
+            "headers":{"content-type":"application/x-ndjson","x-amzn-trace-id":"t"},
+            "requestContext":{"accountId":"anonymous","apiId":"u","domainName":"u.lambda-url.eu-west-1.on.aws","http":
+                {"method":"POST","path":"/messages/batch","protocol":"HTTP/1.1","sourceIp":"1.2.3.4","userAgent":"x"},
+            "requestId":"r-2","routeKey":"$default","stage":"$default","time":"21/Nov/2026:00:00:00 +0000","timeEpoch":1},
+            "body":"{}\n{}","isBase64Encoded":false}"#;
+        let event: ApiEvent = serde_json::from_str(event).unwrap();
+        let request = event.into_request();
+        assert_eq!((request.path.as_str(), request.body.as_slice()), ("/messages/batch", &b"{}\n{}"[..]));
+        assert!(!request.platform_caller, "an open function URL lets nobody in");
+        assert_eq!(request.id(), "r-2");
+    }
+
+    #[test]
     fn a_caller_that_iam_did_not_see_is_none() {
         let headless = EVENT.replace(r#""authorizer":{"iam":{"accessKey":"A","userArn":"arn"}},"#, "");
         let null = EVENT.replace(r#"{"iam":{"accessKey":"A","userArn":"arn"}}"#, r#"{"iam":null}"#);
