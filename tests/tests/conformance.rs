@@ -39,9 +39,7 @@ holds! {
 #[tokio::test]
 async fn in_bad_weather_nothing_is_lost() -> anyhow::Result<()> {
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    let given = std::env::var("CHASKI_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
+    let given = std::env::var("CHASKI_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or(u64::from(clock.subsec_nanos()));
     println!("CHASKI_SEED={seed} repeats this run");
     storm::in_bad_weather_nothing_is_lost(&AwsHome::open("storm").await?, seed).await

@@ -12,7 +12,8 @@ use chaski_core::identity;
 use chaski_core::route::shard_of;
 
 const SUBJECTS: u32 = 10_000;
-const ORACLE: &str = "import sys, base64, mmh3\nfor line in sys.stdin: print(mmh3.hash(base64.b64decode(line), 0, signed=False))";
+const ORACLE: &str =
+    "import sys, base64, mmh3\nfor line in sys.stdin: print(mmh3.hash(base64.b64decode(line), 0, signed=False))";
 
 /// A subject of 1 to 64 characters of one to four bytes, the same at every run.
 fn subject(n: u32) -> String {

@@ -150,7 +150,11 @@ fn read_by(template: &Value, function: &str) -> BTreeSet<QueueName> {
     for (name, event) in events {
         let properties = &event["Properties"];
         assert_eq!(event["Type"], "SQS", "{name:?}");
-        assert_eq!(texts(&properties["FunctionResponseTypes"]), BTreeSet::from(["ReportBatchItemFailures".to_owned()]), "{name:?}");
+        assert_eq!(
+            texts(&properties["FunctionResponseTypes"]),
+            BTreeSet::from(["ReportBatchItemFailures".to_owned()]),
+            "{name:?}"
+        );
         assert_eq!(properties["BatchSize"], 10, "{name:?}");
         assert_eq!(text(&properties["ScalingConfig"]["MaximumConcurrency"]), "MaximumConcurrency", "{name:?}");
         let queue = text(&properties["Queue"]);
@@ -187,7 +191,8 @@ fn rights(template: &Value, role: &str) -> BTreeMap<String, BTreeSet<String>> {
 fn each_role_may_do_exactly_what_its_function_does() {
     let template = template();
     let ids = queues(&template);
-    let arns = |names: &BTreeSet<QueueName>| names.iter().map(|name| format!("{}.Arn", ids[name])).collect::<BTreeSet<_>>();
+    let arns =
+        |names: &BTreeSet<QueueName>| names.iter().map(|name| format!("{}.Arn", ids[name])).collect::<BTreeSet<_>>();
     let (shards, tiers) = (arns(&shards(&settings())), arns(&tiers()));
     let mut behind = tiers.clone();
     behind.insert("LastNet.Arn".to_owned());
@@ -223,8 +228,12 @@ fn the_table_keeps_what_it_has() {
     assert_eq!(properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
     assert_eq!(text(&template["Parameters"]["DeadLetterTtl"]["Default"]), "false");
     assert_eq!(text(&template["Parameters"]["TableDeletionProtection"]["Default"]), "true");
-    let indexes: BTreeSet<String> =
-        properties["GlobalSecondaryIndexes"].as_sequence().unwrap().iter().map(|index| text(&index["IndexName"])).collect();
+    let indexes: BTreeSet<String> = properties["GlobalSecondaryIndexes"]
+        .as_sequence()
+        .unwrap()
+        .iter()
+        .map(|index| text(&index["IndexName"]))
+        .collect();
     assert_eq!(indexes, ["by_id", "by_subject", "by_target"].map(str::to_owned).into());
 }
 
@@ -232,10 +241,19 @@ fn the_table_keeps_what_it_has() {
 #[test]
 fn the_environment_is_small_and_known() {
     let template = template();
-    let known: BTreeSet<String> =
-        ["log.level", "log.bodies", "http.timeout", "http.max_timeout", "tiers.fast", "tiers.medium", "tiers.slow", "aws.queue_prefix", "aws.table"]
-            .map(variable)
-            .into();
+    let known: BTreeSet<String> = [
+        "log.level",
+        "log.bodies",
+        "http.timeout",
+        "http.max_timeout",
+        "tiers.fast",
+        "tiers.medium",
+        "tiers.slow",
+        "aws.queue_prefix",
+        "aws.table",
+    ]
+    .map(variable)
+    .into();
     let global = template["Globals"]["Function"]["Environment"]["Variables"].as_mapping().unwrap();
     for function in ["ApiIngress", "SqsConsumer", "SqsErrorConsumer"] {
         let own = &template["Resources"][function]["Properties"]["Environment"]["Variables"];

@@ -33,15 +33,10 @@ impl AwsStub {
     pub(crate) async fn start(folder: &Path) -> anyhow::Result<Self> {
         let (tls, root) = certificates()?;
         let ca_bundle = folder.join("root.pem");
-        std::fs::write(&ca_bundle, root)
-            .with_context(|| format!("{} can't be written", ca_bundle.display()))?;
+        std::fs::write(&ca_bundle, root).with_context(|| format!("{} can't be written", ca_bundle.display()))?;
         let stub = Arc::<Stub>::default();
         let tls = TlsAcceptor::from(Arc::new(tls));
-        Ok(Self {
-            address: serve(Arc::clone(&stub), Some(tls)).await?,
-            ca_bundle,
-            stub,
-        })
+        Ok(Self { address: serve(Arc::clone(&stub), Some(tls)).await?, ca_bundle, stub })
     }
 
     /// Calls so far.
@@ -52,11 +47,7 @@ impl AwsStub {
 
 impl Service for Stub {
     async fn answer(&self, request: Request<Bytes>) -> Answer {
-        let target = request
-            .headers()
-            .get("x-amz-target")
-            .and_then(|target| target.to_str().ok())
-            .unwrap_or_default();
+        let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default();
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let told = match operation {
@@ -64,11 +55,7 @@ impl Service for Stub {
                 json!({"MessageId": "m", "MD5OfMessageBody": "x", "SequenceNumber": "18849496460467696128"})
             }
             "SendMessageBatch" | "ChangeMessageVisibilityBatch" => {
-                let entries = body
-                    .get("Entries")
-                    .and_then(Value::as_array)
-                    .cloned()
-                    .unwrap_or_default();
+                let entries = body.get("Entries").and_then(Value::as_array).cloned().unwrap_or_default();
                 let taken = entries
                     .iter()
                     .map(|entry| json!({"Id": entry.get("Id"), "MessageId": "m", "MD5OfMessageBody": "x"}));

@@ -78,13 +78,7 @@ pub(crate) async fn measure(
     let hello_size = hello.megabytes()?;
     for subject in subjects {
         let size = Samples::new(vec![subject.program.megabytes()?]);
-        rows.push(row(
-            "binary, stripped",
-            subject,
-            (subject.megabytes, "MB"),
-            size,
-            (HELLO, hello_size),
-        ));
+        rows.push(row("binary, stripped", subject, (subject.megabytes, "MB"), size, (HELLO, hello_size)));
     }
     for subject in subjects {
         match subject.program.name {
@@ -93,18 +87,14 @@ pub(crate) async fn measure(
             _ => {}
         }
     }
-    for (figure, load, reach) in [
-        ("memory after 1,000 events of 1 KiB", SMALL, 25.0),
-        ("memory after ten events of 256 KiB", LARGE, 40.0),
-    ] {
+    for (figure, load, reach) in
+        [("memory after 1,000 events of 1 KiB", SMALL, 25.0), ("memory after ten events of 256 KiB", LARGE, 40.0)]
+    {
         let peer = (HELLO, memory(hello, load, &events::post).await?.0);
         for subject in subjects {
             let (most, now) = memory(&subject.program, load, &subject.event).await?;
             let note = format!("the most; now {now:.1}");
-            rows.push(Row {
-                note,
-                ..row(figure, subject, (reach, "MB"), Samples::new(vec![most]), peer)
-            });
+            rows.push(Row { note, ..row(figure, subject, (reach, "MB"), Samples::new(vec![most]), peer) });
         }
     }
     Ok(rows)
@@ -113,33 +103,15 @@ pub(crate) async fn measure(
 /// Process start to the first question for an event.
 async fn starts(subjects: &[Subject], hello: &Program, runs: usize) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (figure, cold) in [
-        ("start to first `next`, page cache dropped", true),
-        ("start to first `next`, warm", false),
-    ] {
+    for (figure, cold) in [("start to first `next`, page cache dropped", true), ("start to first `next`, warm", false)]
+    {
         let peer = start(hello, cold, runs).await?;
         for subject in subjects {
-            let reach = (
-                if cold {
-                    subject.start_ms.0
-                } else {
-                    subject.start_ms.1
-                },
-                "ms",
-            );
+            let reach = (if cold { subject.start_ms.0 } else { subject.start_ms.1 }, "ms");
             let samples = start(&subject.program, cold, runs).await?;
-            let note = if samples.is_none() {
-                "dropping the page cache needs root"
-            } else {
-                ""
-            }
-            .to_owned();
+            let note = if samples.is_none() { "dropping the page cache needs root" } else { "" }.to_owned();
             let peer = (HELLO, peer.as_ref().map_or(f64::NAN, Samples::median));
-            rows.push(Row {
-                samples,
-                note,
-                ..row(figure, subject, reach, Samples::default(), peer)
-            });
+            rows.push(Row { samples, note, ..row(figure, subject, reach, Samples::default(), peer) });
         }
     }
     Ok(rows)
@@ -159,12 +131,7 @@ async fn start(program: &Program, cold: bool, runs: usize) -> anyhow::Result<Opt
 }
 
 /// Process start to the first event answered, with the connection to AWS that it needs.
-async fn first_answers(
-    world: &World,
-    subjects: &[Subject],
-    hello: &Program,
-    runs: usize,
-) -> anyhow::Result<Vec<Row>> {
+async fn first_answers(world: &World, subjects: &[Subject], hello: &Program, runs: usize) -> anyhow::Result<Vec<Row>> {
     let mut peer = Vec::new();
     for _ in 0..runs {
         let mut function = Function::start(hello).await?;
@@ -180,32 +147,17 @@ async fn first_answers(
             let mut function = Function::start(&subject.program).await?;
             let invocation = function.invoke(&subject.calling).await?;
             well(&subject.program, &invocation.body)?;
-            ensure!(
-                world.aws.calls() == calls + 1,
-                "{} did not call AWS once",
-                subject.program.name
-            );
+            ensure!(world.aws.calls() == calls + 1, "{} did not call AWS once", subject.program.name);
             times.push(millis(invocation.answered - function.started));
         }
         let figure = "start to first event answered, with TLS, warm";
-        rows.push(row(
-            figure,
-            subject,
-            (12.0, "ms"),
-            Samples::new(times),
-            (HELLO, peer),
-        ));
+        rows.push(row(figure, subject, (12.0, "ms"), Samples::new(times), (HELLO, peer)));
     }
     Ok(rows)
 }
 
 /// One warm event, less the round trip to SQS: the same call by the same code, made here beside it.
-async fn ingress_event(
-    world: &World,
-    subject: &Subject,
-    hello: &Program,
-    runs: usize,
-) -> anyhow::Result<Row> {
+async fn ingress_event(world: &World, subject: &Subject, hello: &Program, runs: usize) -> anyhow::Result<Row> {
     let queues = world.queues(&subject.program)?;
     let mut peer = Function::start(hello).await?;
     let mut function = Function::start(&subject.program).await?;
@@ -227,20 +179,14 @@ async fn ingress_event(
     let peer = (HELLO, Samples::new(hellos).median());
     let note = format!("the round trip: {:.2}", Samples::new(round_trips).median());
     let figure = "one event without the round trip to SQS";
-    Ok(Row {
-        note,
-        ..row(figure, subject, (0.2, "ms"), Samples::new(times), peer)
-    })
+    Ok(Row { note, ..row(figure, subject, (0.2, "ms"), Samples::new(times), peer) })
 }
 
 /// Ten subjects in a batch, and a target that takes its time; beside it, ten bare requests side by side.
 async fn side_by_side(world: &World, subject: &Subject, runs: usize) -> anyhow::Result<Row> {
     let url = world.url("slow");
     let mut function = Function::start(&subject.program).await?;
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .context("no client for the peer")?;
+    let client = reqwest::Client::builder().no_proxy().build().context("no client for the peer")?;
     let (mut times, mut peers) = (Vec::new(), Vec::new());
     for n in 0..runs {
         let event = events::batch("messages-0", n * SUBJECTS..(n + 1) * SUBJECTS, &url, 1_024);
@@ -248,9 +194,7 @@ async fn side_by_side(world: &World, subject: &Subject, runs: usize) -> anyhow::
         well(&subject.program, &invocation.body)?;
         times.push(millis(invocation.took));
         let began = Instant::now();
-        let calls: Vec<_> = (0..SUBJECTS)
-            .map(|_| tokio::spawn(client.post(&url).send()))
-            .collect();
+        let calls: Vec<_> = (0..SUBJECTS).map(|_| tokio::spawn(client.post(&url).send())).collect();
         for call in calls {
             call.await??;
         }
@@ -259,10 +203,7 @@ async fn side_by_side(world: &World, subject: &Subject, runs: usize) -> anyhow::
     let peer = ("bare requests", Samples::new(peers).median());
     let note = format!("one after the other {} ms", SLOW.as_millis() * 10);
     let figure = "ten subjects in a batch, target takes 200 ms";
-    Ok(Row {
-        note,
-        ..row(figure, subject, (250.0, "ms"), Samples::new(times), peer)
-    })
+    Ok(Row { note, ..row(figure, subject, (250.0, "ms"), Samples::new(times), peer) })
 }
 
 /// The most memory that a process had, and what it has, after so many events of this size.
@@ -283,10 +224,7 @@ async fn memory(
 fn well(program: &Program, body: &Bytes) -> anyhow::Result<()> {
     let told: Value = serde_json::from_slice(body).context("the answer is no JSON")?;
     let taken = told.get("statusCode").is_some_and(|status| status == 200)
-        || told
-            .get("batchItemFailures")
-            .and_then(Value::as_array)
-            .is_some_and(Vec::is_empty);
+        || told.get("batchItemFailures").and_then(Value::as_array).is_some_and(Vec::is_empty);
     ensure!(taken, "{} answered {told}", program.name);
     Ok(())
 }
@@ -299,15 +237,7 @@ fn row(
     peer: (&'static str, f64),
 ) -> Row {
     let of = subject.program.name;
-    Row {
-        figure,
-        of,
-        reach: reach.0,
-        unit: reach.1,
-        samples: Some(samples),
-        peer,
-        note: String::new(),
-    }
+    Row { figure, of, reach: reach.0, unit: reach.1, samples: Some(samples), peer, note: String::new() }
 }
 
 fn millis(time: Duration) -> f64 {

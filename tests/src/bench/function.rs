@@ -22,9 +22,8 @@ pub(crate) struct Program {
 impl Program {
     /// The size of the file in MB (of 1,000,000 bytes).
     pub(crate) fn megabytes(&self) -> anyhow::Result<f64> {
-        let bytes = std::fs::metadata(&self.path)
-            .with_context(|| format!("{} can't be read", self.path.display()))?
-            .len();
+        let bytes =
+            std::fs::metadata(&self.path).with_context(|| format!("{} can't be read", self.path.display()))?.len();
         Ok(bytes as f64 / 1e6)
     }
 }
@@ -44,29 +43,14 @@ impl Function {
     pub(crate) async fn start(program: &Program) -> anyhow::Result<Self> {
         let mut api = RuntimeApi::start().await?;
         let mut command = Command::new(&program.path);
-        command
-            .env_clear()
-            .envs(program.env.iter().map(|(name, value)| (name, value)));
+        command.env_clear().envs(program.env.iter().map(|(name, value)| (name, value)));
         command.env("AWS_LAMBDA_RUNTIME_API", api.address.to_string());
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let started = Instant::now();
-        let child = command
-            .spawn()
-            .with_context(|| format!("{} can't be started", program.path.display()))?;
-        let next = api
-            .next()
-            .await
-            .with_context(|| format!("{} did not ask for an event", program.name));
+        let child = command.spawn().with_context(|| format!("{} can't be started", program.path.display()))?;
+        let next = api.next().await.with_context(|| format!("{} did not ask for an event", program.name));
         // From here on the drop ends it, also when it never asked.
-        let mut function = Self {
-            child,
-            started,
-            to_next: Duration::ZERO,
-            api,
-        };
+        let mut function = Self { child, started, to_next: Duration::ZERO, api };
         function.to_next = next?.saturating_duration_since(started);
         Ok(function)
     }
@@ -78,20 +62,14 @@ impl Function {
 
     /// Its memory in MB (of 1,000,000 bytes): the most it ever had, and what it has.
     pub(crate) fn memory(&self) -> anyhow::Result<(f64, f64)> {
-        let file = Path::new("/proc")
-            .join(self.child.id().to_string())
-            .join("status");
+        let file = Path::new("/proc").join(self.child.id().to_string()).join("status");
         let status = std::fs::read_to_string(file).context("memory is read from /proc")?;
         let megabytes = |name: &str| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             let kilobytes: f64 = line?.trim().strip_suffix("kB")?.trim().parse().ok()?;
             Some(kilobytes * 1_024.0 / 1e6)
         };
-        megabytes("VmHWM")
-            .zip(megabytes("VmRSS"))
-            .context("/proc does not tell VmHWM and VmRSS")
+        megabytes("VmHWM").zip(megabytes("VmRSS")).context("/proc does not tell VmHWM and VmRSS")
     }
 }
 

@@ -52,16 +52,8 @@ pub(crate) struct Invocation {
 impl RuntimeApi {
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let ((events, inbox), (sender, heard)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
-        let api = Api {
-            events: Mutex::new(inbox),
-            heard: sender,
-            count: AtomicU64::new(0),
-        };
-        Ok(Self {
-            address: serve(Arc::new(api), None).await?,
-            events,
-            heard,
-        })
+        let api = Api { events: Mutex::new(inbox), heard: sender, count: AtomicU64::new(0) };
+        Ok(Self { address: serve(Arc::new(api), None).await?, events, heard })
     }
 
     /// Waits until the process asks for an event.
@@ -75,9 +67,7 @@ impl RuntimeApi {
     /// Gives an event to the process, which has asked for one, and waits for its answer and its next question.
     pub(crate) async fn invoke(&mut self, event: &Bytes) -> anyhow::Result<Invocation> {
         let (given, mut when) = mpsc::unbounded_channel();
-        self.events
-            .send((event.clone(), given))
-            .map_err(|_| anyhow::anyhow!("the Runtime API is gone"))?;
+        self.events.send((event.clone(), given)).map_err(|_| anyhow::anyhow!("the Runtime API is gone"))?;
         let Heard::Answered { at, well, body } = self.hear().await? else {
             bail!("the function asked again without an answer")
         };
@@ -86,18 +76,12 @@ impl RuntimeApi {
         }
         let given = when.recv().await.context("the event was not given")?;
         self.next().await?;
-        Ok(Invocation {
-            took: at.saturating_duration_since(given),
-            answered: at,
-            body,
-        })
+        Ok(Invocation { took: at.saturating_duration_since(given), answered: at, body })
     }
 
     async fn hear(&mut self) -> anyhow::Result<Heard> {
         let heard = tokio::time::timeout(PATIENCE, self.heard.recv()).await;
-        heard
-            .context("the function is silent")?
-            .context("the Runtime API is gone")
+        heard.context("the function is silent")?.context("the Runtime API is gone")
     }
 }
 
@@ -110,11 +94,7 @@ impl Service for Api {
             return self.next_event().await;
         }
         let well = path.ends_with("/response");
-        let _ = self.heard.send(Heard::Answered {
-            at,
-            well,
-            body: request.into_body(),
-        });
+        let _ = self.heard.send(Heard::Answered { at, well, body: request.into_body() });
         answer(202, "")
     }
 }
@@ -124,28 +104,14 @@ impl Api {
         let Some((event, given)) = self.events.lock().await.recv().await else {
             return answer(500, "");
         };
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let id = format!(
-            "00000000-0000-4000-8000-{:012}",
-            self.count.fetch_add(1, Ordering::Relaxed)
-        );
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let id = format!("00000000-0000-4000-8000-{:012}", self.count.fetch_add(1, Ordering::Relaxed));
         let mut answer = answer(200, event);
         let headers = [
             ("lambda-runtime-aws-request-id", id),
-            (
-                "lambda-runtime-deadline-ms",
-                (now + TIMEOUT).as_millis().to_string(),
-            ),
-            (
-                "lambda-runtime-invoked-function-arn",
-                "arn:aws:lambda:us-east-1:000000000000:function:bench".to_owned(),
-            ),
-            (
-                "lambda-runtime-trace-id",
-                "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0".to_owned(),
-            ),
+            ("lambda-runtime-deadline-ms", (now + TIMEOUT).as_millis().to_string()),
+            ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:bench".to_owned()),
+            ("lambda-runtime-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0".to_owned()),
             ("content-type", "application/json".to_owned()),
         ];
         for (name, value) in headers {

@@ -50,9 +50,7 @@ pub(crate) async fn serve<S: Service>(service: Arc<S>, tls: Option<TlsAcceptor>)
 
 async fn converse<S: Service>(stream: impl AsyncRead + AsyncWrite + Unpin + Send, service: Arc<S>) {
     // A connection that breaks is the function's end, or its failure, which shows elsewhere.
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), calls(service))
-        .await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), calls(service)).await;
 }
 
 fn calls<S: Service>(
@@ -62,11 +60,7 @@ fn calls<S: Service>(
         let service = Arc::clone(&service);
         async move {
             let (parts, body) = request.into_parts();
-            let body = body
-                .collect()
-                .await
-                .map(|body| body.to_bytes())
-                .unwrap_or_default();
+            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
             Ok::<_, Infallible>(service.answer(Request::from_parts(parts, body)).await)
         }
     })

@@ -48,9 +48,7 @@ pub(crate) struct Row {
 impl Row {
     /// Whether the median is over what is to be reached.
     pub(crate) fn over(&self) -> bool {
-        self.samples
-            .as_ref()
-            .is_some_and(|samples| samples.median() > self.reach)
+        self.samples.as_ref().is_some_and(|samples| samples.median() > self.reach)
     }
 }
 
@@ -61,18 +59,9 @@ pub(crate) fn table(rows: &[Row]) -> String {
     let mut text = String::new();
     for line in &lines {
         for (n, cell) in line.iter().enumerate() {
-            let width = lines
-                .iter()
-                .filter_map(|line| line.get(n))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0);
+            let width = lines.iter().filter_map(|line| line.get(n)).map(|cell| cell.chars().count()).max().unwrap_or(0);
             let number = (2..=4).contains(&n) || n == 7;
-            let _ = if number {
-                write!(text, "{cell:>width$}  ")
-            } else {
-                write!(text, "{cell:<width$}  ")
-            };
+            let _ = if number { write!(text, "{cell:>width$}  ") } else { write!(text, "{cell:<width$}  ") };
         }
         text.truncate(text.trim_end().len());
         text.push('\n');
@@ -85,40 +74,16 @@ fn cells(row: &Row) -> [String; 9] {
     let reach = format!("≤ {} {}", row.reach, row.unit);
     let Some(samples) = &row.samples else {
         let [median, p95, peer, ratio] = ["-"; 4].map(str::to_owned);
-        return [
-            figure,
-            of,
-            reach,
-            median,
-            p95,
-            "skipped".to_owned(),
-            peer,
-            ratio,
-            row.note.clone(),
-        ];
+        return [figure, of, reach, median, p95, "skipped".to_owned(), peer, ratio, row.note.clone()];
     };
     let number = |value: f64| {
-        if value < 10.0 {
-            format!("{value:.2}")
-        } else {
-            format!("{value:.1}")
-        }
+        if value < 10.0 { format!("{value:.2}") } else { format!("{value:.1}") }
     };
     let verdict = if row.over() { "OVER" } else { "ok" }.to_owned();
     let (peer, median) = row.peer;
     let ratio = format!("{:.1}x", samples.median() / median);
     let peer = format!("{peer} {}", number(median));
-    [
-        figure,
-        of,
-        reach,
-        number(samples.median()),
-        number(samples.p95()),
-        verdict,
-        peer,
-        ratio,
-        row.note.clone(),
-    ]
+    [figure, of, reach, number(samples.median()), number(samples.p95()), verdict, peer, ratio, row.note.clone()]
 }
 
 #[cfg(test)]
@@ -144,18 +109,11 @@ mod tests {
             peer: ("hello", 1.0),
             note: String::new(),
         };
-        let skipped = Row {
-            samples: None,
-            note: "no root".to_owned(),
-            ..row(0.0)
-        };
+        let skipped = Row { samples: None, note: "no root".to_owned(), ..row(0.0) };
         let text = table(&[row(4.0), row(6.0), skipped]);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[1].contains("ok") && lines[1].contains("4.0x"), "{text}");
         assert!(lines[2].contains("OVER"), "{text}");
-        assert!(
-            lines[3].contains("skipped") && lines[3].ends_with("no root"),
-            "{text}"
-        );
+        assert!(lines[3].contains("skipped") && lines[3].ends_with("no root"), "{text}");
     }
 }

@@ -42,10 +42,7 @@ impl World {
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("chaski-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
-        let (aws, target) = (
-            AwsStub::start(&folder).await?,
-            serve(Arc::new(Target), None).await?,
-        );
+        let (aws, target) = (AwsStub::start(&folder).await?, serve(Arc::new(Target), None).await?);
         let settings = format!("[targets]\nallow = [\"{target}\"]\n");
         std::fs::write(folder.join("chaski.toml"), settings).context("the settings can't be written")?;
         Ok(Self { aws, target, folder })
@@ -58,17 +55,8 @@ impl World {
 
     /// The queues, as a program with this environment reaches them.
     pub(crate) fn queues(&self, program: &Program) -> anyhow::Result<SqsQueues> {
-        let env = |name: &str| {
-            program
-                .env
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.clone())
-        };
-        Ok(SqsQueues::new(
-            Clients::new(AwsSettings::read(env)?)?.sqs(),
-            QueuePrefix::new(QUEUE_PREFIX),
-        ))
+        let env = |name: &str| program.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        Ok(SqsQueues::new(Clients::new(AwsSettings::read(env)?)?.sqs(), QueuePrefix::new(QUEUE_PREFIX)))
     }
 
     /// A program with the environment that Lambda and the template give it.
@@ -83,24 +71,15 @@ impl World {
             ("AWS_ACCESS_KEY_ID", "bench"),
             ("AWS_SECRET_ACCESS_KEY", "bench"),
             ("AWS_SESSION_TOKEN", "bench"),
-            (
-                "AWS_ENDPOINT_URL",
-                &format!("https://localhost:{}", self.aws.address.port()),
-            ),
+            ("AWS_ENDPOINT_URL", &format!("https://localhost:{}", self.aws.address.port())),
             ("AWS_CA_BUNDLE", &self.aws.ca_bundle.display().to_string()),
             ("LAMBDA_TASK_ROOT", &self.folder.display().to_string()),
             ("CHASKI_AWS_QUEUE_PREFIX", QUEUE_PREFIX),
             ("CHASKI_AWS_TABLE", "chaski-bench-dead-letters"),
             ("CHASKI_LOG_LEVEL", "info"),
         ];
-        let env = env
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec();
-        Program {
-            name,
-            path: path.to_owned(),
-            env,
-        }
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        Program { name, path: path.to_owned(), env }
     }
 }
 

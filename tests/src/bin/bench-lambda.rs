@@ -20,21 +20,12 @@ struct Arguments {
 }
 
 fn arguments() -> anyhow::Result<Arguments> {
-    let mut read = Arguments {
-        folder: PathBuf::from("target/lambda"),
-        runs: 20,
-        strict: false,
-    };
+    let mut read = Arguments { folder: PathBuf::from("target/lambda"), runs: 20, strict: false };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
         match argument.as_str() {
             "--strict" => read.strict = true,
-            "--runs" => {
-                read.runs = given
-                    .next()
-                    .and_then(|runs| runs.parse().ok())
-                    .context("--runs takes a number")?
-            }
+            "--runs" => read.runs = given.next().and_then(|runs| runs.parse().ok()).context("--runs takes a number")?,
             folder => read.folder = PathBuf::from(folder),
         }
     }
@@ -52,13 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let hello = std::env::current_exe()?.with_file_name("bench-hello");
     let hello = world.program("hello", &hello);
     let rows = measure(&world, &subjects(&world, &folder), &hello, runs).await?;
-    println!(
-        "medians of {runs}; hello is a function that does nothing\n\n{}",
-        table(&rows)
-    );
-    ensure!(
-        !(strict && rows.iter().any(Row::over)),
-        "a figure was not reached"
-    );
+    println!("medians of {runs}; hello is a function that does nothing\n\n{}", table(&rows));
+    ensure!(!(strict && rows.iter().any(Row::over)), "a figure was not reached");
     Ok(())
 }

@@ -23,9 +23,7 @@ pub async fn a_burial_repeated_a_hundred_times_is_one_dead_letter<H: Home>(home:
         ("/late", 4, Some("timeout")),
     ];
     let messages: Vec<Message> = (0..50)
-        .flat_map(|n| {
-            paths.map(|(path, ..)| Message::new(format!("s{n}{}", path.replace('/', "-")), path, n))
-        })
+        .flat_map(|n| paths.map(|(path, ..)| Message::new(format!("s{n}{}", path.replace('/', "-")), path, n)))
         .collect();
     let receipts = accept(home, &messages).await?;
     home.faults().lose_burials(1);
@@ -41,35 +39,18 @@ pub async fn a_burial_repeated_a_hundred_times_is_one_dead_letter<H: Home>(home:
     for letter in &letters {
         *classes.entry(&letter.class).or_default() += 1;
     }
-    ensure!(
-        classes == BTreeMap::from([("http_4xx", 50), ("http_5xx", 50), ("timeout", 50)]),
-        "{classes:?}"
-    );
+    ensure!(classes == BTreeMap::from([("http_4xx", 50), ("http_5xx", 50), ("timeout", 50)]), "{classes:?}");
     for (message, receipt) in messages.iter().zip(&receipts) {
-        let calls = paths
-            .iter()
-            .find(|(path, ..)| *path == message.path)
-            .map_or(0, |(_, calls, _)| *calls);
-        let seen: HashSet<u32> = home
-            .target()
-            .of(&message.subject)
-            .iter()
-            .map(|attempt| attempt.number)
-            .collect();
+        let calls = paths.iter().find(|(path, ..)| *path == message.path).map_or(0, |(_, calls, _)| *calls);
+        let seen: HashSet<u32> = home.target().of(&message.subject).iter().map(|attempt| attempt.number).collect();
         ensure!(seen == (1..=calls).collect(), "{message:?}: {seen:?}");
         let letter = letters.iter().find(|letter| letter.id == receipt.id);
-        ensure!(
-            letter.is_none_or(|letter| letter.attempts == (1..=calls).collect::<Vec<_>>()),
-            "{letter:?}"
-        );
+        ensure!(letter.is_none_or(|letter| letter.attempts == (1..=calls).collect::<Vec<_>>()), "{letter:?}");
     }
     if !home.capabilities().atomic_settle {
         let burials = home.faults().burials();
         let often = burials.values().filter(|times| **times > TIMES).count();
-        ensure!(
-            burials.len() == 150 && burials.values().all(|times| *times > 1) && often >= 3,
-            "{burials:?}"
-        );
+        ensure!(burials.len() == 150 && burials.values().all(|times| *times > 1) && often >= 3, "{burials:?}");
     }
     Ok(())
 }

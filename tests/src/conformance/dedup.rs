@@ -15,35 +15,18 @@ use crate::home::{Home, Message};
 /// The rule does not hold.
 pub async fn one_key_and_body_is_one_delivery<H: Home>(home: &H) -> Held {
     let began = Instant::now();
-    let keyed = |n| Message {
-        key: Some("order-7".to_owned()),
-        ..Message::new("s", "/200", n)
-    };
+    let keyed = |n| Message { key: Some("order-7".to_owned()), ..Message::new("s", "/200", n) };
     let mut ids = Vec::new();
     for message in [keyed(0), keyed(0), keyed(1), keyed(0)] {
-        ids.extend(
-            accept(home, &[message])
-                .await?
-                .into_iter()
-                .map(|receipt| receipt.id),
-        );
+        ids.extend(accept(home, &[message]).await?.into_iter().map(|receipt| receipt.id));
         // A delivery in between must not make the next post a new message.
         until_idle(home).await?;
     }
-    ensure!(
-        began.elapsed() < home.capabilities().dedup_window,
-        "too slow a machine to see the window"
-    );
-    ensure!(
-        ids.iter().filter(|id| ids.first() == Some(id)).count() == 3,
-        "{ids:?}"
-    );
+    ensure!(began.elapsed() < home.capabilities().dedup_window, "too slow a machine to see the window");
+    ensure!(ids.iter().filter(|id| ids.first() == Some(id)).count() == 3, "{ids:?}");
     let attempts = home.target().attempts();
     let counts = counts(&attempts);
-    ensure!(
-        counts.len() == 2 && counts.values().all(|count| *count == 1),
-        "{counts:?}"
-    );
+    ensure!(counts.len() == 2 && counts.values().all(|count| *count == 1), "{counts:?}");
     Ok(())
 }
 
@@ -56,44 +39,24 @@ pub async fn a_move_that_is_no_attempt_is_not_swallowed<H: Home>(home: &H) -> He
     const MOVES: u32 = 10;
     let began = Instant::now();
     let ids = ["a", "b", "c"];
-    let written = |id, hop| Written {
-        queue: "retry-fast",
-        subject: id,
-        path: "/200",
-        id,
-        generation: 1,
-        attempts: 1,
-        hop,
-    };
+    let written =
+        |id, hop| Written { queue: "retry-fast", subject: id, path: "/200", id, generation: 1, attempts: 1, hop };
     for id in ids {
         home.put(&written(id, 0).entry()?).await?;
     }
     for hop in 1..=MOVES {
         for _ in ids {
             let leased = next(home).await.with_context(|| format!("before move {hop}"))?;
-            let id = *ids
-                .iter()
-                .find(|id| leased.group == crate::home::group(id))
-                .context("a foreign entry")?;
-            home.settle(&leased, &Settlement::Retry(written(id, hop).entry()?))
-                .await?;
+            let id = *ids.iter().find(|id| leased.group == crate::home::group(id)).context("a foreign entry")?;
+            home.settle(&leased, &Settlement::Retry(written(id, hop).entry()?)).await?;
         }
     }
-    ensure!(
-        began.elapsed() < home.capabilities().dedup_window,
-        "too slow a machine to see the window"
-    );
+    ensure!(began.elapsed() < home.capabilities().dedup_window, "too slow a machine to see the window");
     until_idle(home).await?;
     let attempts = home.target().attempts();
     let counts = counts(&attempts);
-    ensure!(
-        counts.len() == ids.len() && counts.values().all(|count| *count == 1),
-        "{counts:?}"
-    );
-    ensure!(
-        attempts.iter().all(|attempt| attempt.number == 2),
-        "a wait counted as an attempt: {attempts:?}"
-    );
+    ensure!(counts.len() == ids.len() && counts.values().all(|count| *count == 1), "{counts:?}");
+    ensure!(attempts.iter().all(|attempt| attempt.number == 2), "a wait counted as an attempt: {attempts:?}");
     Ok(())
 }
 
@@ -104,11 +67,7 @@ async fn next<H: Home>(home: &H) -> anyhow::Result<chaski_core::ports::Leased> {
         if let Some(leased) = home.take(&queue("retry-fast")?).await? {
             return Ok(leased);
         }
-        ensure!(
-            began.elapsed() < PATIENCE / 12,
-            "an entry was swallowed: {:?}",
-            home.depths().await?
-        );
+        ensure!(began.elapsed() < PATIENCE / 12, "an entry was swallowed: {:?}", home.depths().await?);
         tokio::time::sleep(POLL).await;
     }
 }
@@ -134,19 +93,9 @@ pub async fn a_replay_within_the_window_is_another_message<H: Home>(home: &H) ->
     until_idle(home).await?;
     home.put(&of(3, "/200").entry()?).await?;
     until_idle(home).await?;
-    let generations: Vec<u32> = home
-        .target()
-        .attempts()
-        .iter()
-        .map(|attempt| attempt.generation)
-        .collect();
+    let generations: Vec<u32> = home.target().attempts().iter().map(|attempt| attempt.generation).collect();
     ensure!(generations == [1, 2, 3], "{generations:?}");
-    let mut buried: Vec<u32> = home
-        .dead_letters()
-        .await?
-        .iter()
-        .map(|letter| letter.generation)
-        .collect();
+    let mut buried: Vec<u32> = home.dead_letters().await?.iter().map(|letter| letter.generation).collect();
     buried.sort_unstable();
     ensure!(buried == [1, 2], "each generation has its record: {buried:?}");
     Ok(())

@@ -10,9 +10,7 @@ use crate::home::{Home, Message};
 /// # Errors
 /// The rule does not hold.
 pub async fn what_is_done_is_never_seen_again<H: Home>(home: &H) -> Held {
-    let messages: Vec<Message> = (0..30)
-        .map(|n| Message::new(format!("s{}", n % 10), "/200", n))
-        .collect();
+    let messages: Vec<Message> = (0..30).map(|n| Message::new(format!("s{}", n % 10), "/200", n)).collect();
     let receipts = accept(home, &messages).await?;
     until_idle(home).await?;
     for _ in 0..10 {
@@ -21,11 +19,7 @@ pub async fn what_is_done_is_never_seen_again<H: Home>(home: &H) -> Held {
     let attempts = home.target().attempts();
     let counts = counts(&attempts);
     for receipt in &receipts {
-        ensure!(
-            counts.get(receipt.id.as_str()) == Some(&1),
-            "{receipt:?}: {:?}",
-            counts.get(receipt.id.as_str())
-        );
+        ensure!(counts.get(receipt.id.as_str()) == Some(&1), "{receipt:?}: {:?}", counts.get(receipt.id.as_str()));
     }
     ensure!(attempts.len() == 30, "{} attempts", attempts.len());
     ensure!(home.dead_letters().await?.is_empty());
@@ -42,13 +36,7 @@ pub async fn a_lost_answer_is_an_entry_seen_again_and_nothing_more<H: Home>(home
     accept(home, &messages).await?;
     home.faults().lose_answers(2);
     until_idle(home).await?;
-    let numbers = |subject| {
-        home.target()
-            .of(subject)
-            .iter()
-            .map(|attempt| attempt.number)
-            .collect::<Vec<_>>()
-    };
+    let numbers = |subject| home.target().of(subject).iter().map(|attempt| attempt.number).collect::<Vec<_>>();
     let (delivered, retried) = (numbers("s"), numbers("t"));
     let firsts = retried.iter().filter(|number| **number == 1).count();
     if home.capabilities().atomic_settle {
@@ -58,10 +46,7 @@ pub async fn a_lost_answer_is_an_entry_seen_again_and_nothing_more<H: Home>(home
             delivered.iter().all(|number| *number == 1) && delivered.len() + firsts > 2,
             "{delivered:?} {retried:?}"
         );
-        ensure!(
-            retried.last() == Some(&2) && firsts + 1 == retried.len(),
-            "a second chain of retries: {retried:?}"
-        );
+        ensure!(retried.last() == Some(&2) && firsts + 1 == retried.len(), "a second chain of retries: {retried:?}");
     }
     ensure!(home.dead_letters().await?.is_empty());
     Ok(())
@@ -72,24 +57,14 @@ pub async fn a_lost_answer_is_an_entry_seen_again_and_nothing_more<H: Home>(home
 /// # Errors
 /// The rule does not hold.
 pub async fn a_batch_delivered_twice_is_handed_off_once<H: Home>(home: &H) -> Held {
-    let messages: Vec<Message> = (0..10)
-        .map(|n| Message::new(format!("s{n}"), "/once", n))
-        .collect();
+    let messages: Vec<Message> = (0..10).map(|n| Message::new(format!("s{n}"), "/once", n)).collect();
     accept(home, &messages).await?;
     home.faults().deliver_again(2);
     until_idle(home).await?;
     for n in 0..10 {
-        let numbers: Vec<u32> = home
-            .target()
-            .of(&format!("s{n}"))
-            .iter()
-            .map(|attempt| attempt.number)
-            .collect();
+        let numbers: Vec<u32> = home.target().of(&format!("s{n}")).iter().map(|attempt| attempt.number).collect();
         let firsts = numbers.iter().filter(|number| **number == 1).count();
-        ensure!(
-            (1..=2).contains(&firsts) && numbers.len() == firsts + 1,
-            "s{n}: {numbers:?}"
-        );
+        ensure!((1..=2).contains(&firsts) && numbers.len() == firsts + 1, "s{n}: {numbers:?}");
         ensure!(numbers.last() == Some(&2), "s{n}: {numbers:?}");
     }
     Ok(())

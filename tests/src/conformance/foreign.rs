@@ -7,9 +7,7 @@ use crate::home::{Home, script};
 
 /// The golden envelopes of a kind, filled in.
 fn golden(text: &str, subject: &str, path: &str) -> String {
-    text.replace("{subject}", subject)
-        .replace("{target}", &script::url(path))
-        .replace("{id}", subject)
+    text.replace("{subject}", subject).replace("{target}", &script::url(path)).replace("{id}", subject)
 }
 
 const V1: &str = include_str!("../../envelopes/v1/message.json");
@@ -27,8 +25,7 @@ const FIRST: [(&str, &str); 4] = [
 /// The rule does not hold.
 pub async fn first_entries_of_every_version_are_delivered<H: Home>(home: &H) -> Held {
     for (name, text) in FIRST {
-        home.put(&raw("messages-0", name, &golden(text, name, "/once"))?)
-            .await?;
+        home.put(&raw("messages-0", name, &golden(text, name, "/once"))?).await?;
     }
     until_idle(home).await?;
     for (name, _) in FIRST {
@@ -36,10 +33,7 @@ pub async fn first_entries_of_every_version_are_delivered<H: Home>(home: &H) -> 
         let numbers: Vec<u32> = attempts.iter().map(|attempt| attempt.number).collect();
         ensure!(numbers == [1, 2], "{name}: {numbers:?}");
         let ids: Vec<&str> = attempts.iter().map(|attempt| attempt.id.as_str()).collect();
-        ensure!(
-            ids.iter().all(|id| !id.is_empty() && ids.first() == Some(id)),
-            "{name}: {ids:?}"
-        );
+        ensure!(ids.iter().all(|id| !id.is_empty() && ids.first() == Some(id)), "{name}: {ids:?}");
     }
     ensure!(home.dead_letters().await?.is_empty());
     Ok(())
@@ -50,22 +44,14 @@ pub async fn first_entries_of_every_version_are_delivered<H: Home>(home: &H) -> 
 /// # Errors
 /// The rule does not hold.
 pub async fn an_envelope_without_meta_in_a_tier_is_buried<H: Home>(home: &H) -> Held {
-    home.put(&raw("retry-fast", "old", &golden(V1, "old", "/200"))?)
-        .await?;
+    home.put(&raw("retry-fast", "old", &golden(V1, "old", "/200"))?).await?;
     until_idle(home).await?;
     let letters = home.dead_letters().await?;
     let letter = letters.first().context("no dead letter")?;
-    ensure!(
-        letters.len() == 1 && letter.class == "no_meta" && letter.subject.as_deref() == Some("old"),
-        "{letters:?}"
-    );
+    ensure!(letters.len() == 1 && letter.class == "no_meta" && letter.subject.as_deref() == Some("old"), "{letters:?}");
     ensure!(home.target().attempts().is_empty(), "it was attempted");
     let kept: serde_json::Value = serde_json::from_slice(&letter.message)?;
-    ensure!(
-        kept.pointer("/message/body/from")
-            .is_some_and(|from| from == "1.0"),
-        "{kept}"
-    );
+    ensure!(kept.pointer("/message/body/from").is_some_and(|from| from == "1.0"), "{kept}");
     Ok(())
 }
 
@@ -74,28 +60,16 @@ pub async fn an_envelope_without_meta_in_a_tier_is_buried<H: Home>(home: &H) -> 
 /// # Errors
 /// The rule does not hold.
 pub async fn what_can_not_be_read_is_buried_as_it_is<H: Home>(home: &H) -> Held {
-    let texts = [
-        "no JSON at all",
-        "[]",
-        "{}",
-        r#"{"subject":"s"}"#,
-        r#"{"subject":"s","message":{}}"#,
-        "{\"subject\":",
-    ];
+    let texts =
+        ["no JSON at all", "[]", "{}", r#"{"subject":"s"}"#, r#"{"subject":"s","message":{}}"#, "{\"subject\":"];
     for text in texts {
         home.put(&raw("messages-1", "s", text)?).await?;
     }
     let (_, readable) = FIRST.first().context("no golden envelope")?;
-    home.put(&raw("messages-1", "s", &golden(readable, "s", "/200"))?)
-        .await?;
+    home.put(&raw("messages-1", "s", &golden(readable, "s", "/200"))?).await?;
     until_idle(home).await?;
     let letters = home.dead_letters().await?;
-    ensure!(
-        letters
-            .iter()
-            .all(|letter| letter.class == "undecodable" && letter.attempts.is_empty()),
-        "{letters:?}"
-    );
+    ensure!(letters.iter().all(|letter| letter.class == "undecodable" && letter.attempts.is_empty()), "{letters:?}");
     let mut kept: Vec<&[u8]> = letters.iter().map(|letter| letter.message.as_slice()).collect();
     let mut sent: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
     kept.sort_unstable();
@@ -111,21 +85,14 @@ pub async fn what_can_not_be_read_is_buried_as_it_is<H: Home>(home: &H) -> Held 
 /// The rule does not hold.
 pub async fn what_the_queues_gave_up_is_buried<H: Home>(home: &H) -> Held {
     for (name, text) in FIRST {
-        home.put(&raw("last-net", name, &golden(text, name, "/200"))?)
-            .await?;
+        home.put(&raw("last-net", name, &golden(text, name, "/200"))?).await?;
     }
     home.put(&raw("last-net", "raw", "no envelope")?).await?;
     until_idle(home).await?;
     let letters = home.dead_letters().await?;
     ensure!(letters.len() == FIRST.len() + 1, "{} dead letters", letters.len());
-    ensure!(
-        letters.iter().all(|letter| letter.class == "last_net"),
-        "{letters:?}"
-    );
-    ensure!(
-        letters.iter().any(|letter| letter.message == b"no envelope"),
-        "{letters:?}"
-    );
+    ensure!(letters.iter().all(|letter| letter.class == "last_net"), "{letters:?}");
+    ensure!(letters.iter().any(|letter| letter.message == b"no envelope"), "{letters:?}");
     ensure!(home.target().attempts().is_empty(), "something was attempted");
     Ok(())
 }

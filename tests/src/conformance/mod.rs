@@ -42,10 +42,7 @@ async fn until_idle<H: Home>(home: &H) -> Held {
         if depths.values().all(|depth| *depth == 0) {
             return Ok(());
         }
-        ensure!(
-            began.elapsed() < PATIENCE,
-            "not idle after {PATIENCE:?}: {depths:?}"
-        );
+        ensure!(began.elapsed() < PATIENCE, "not idle after {PATIENCE:?}: {depths:?}");
         if home.wake().await? == 0 {
             tokio::time::sleep(POLL).await;
         }
@@ -56,11 +53,7 @@ async fn until_idle<H: Home>(home: &H) -> Held {
 async fn until_attempts<H: Home>(home: &H, count: usize) -> Held {
     let began = Instant::now();
     while home.target().attempts().len() < count {
-        ensure!(
-            began.elapsed() < PATIENCE,
-            "{} of {count} attempts",
-            home.target().attempts().len()
-        );
+        ensure!(began.elapsed() < PATIENCE, "{} of {count} attempts", home.target().attempts().len());
         if home.step().await? == 0 {
             tokio::time::sleep(POLL).await;
         }
@@ -77,12 +70,7 @@ async fn accept<H: Home>(home: &H, messages: &[Message]) -> anyhow::Result<Vec<R
             Err(problem) => bail!("{message:?} was answered {}: {}", problem.status, problem.detail),
         }
     }
-    ensure!(
-        receipts.len() == messages.len(),
-        "{} answers to {} messages",
-        receipts.len(),
-        messages.len()
-    );
+    ensure!(receipts.len() == messages.len(), "{} answers to {} messages", receipts.len(), messages.len());
     Ok(receipts)
 }
 
@@ -109,14 +97,7 @@ struct Written<'a> {
 
 impl Written<'_> {
     fn entry(&self) -> anyhow::Result<Entry> {
-        let Self {
-            subject,
-            id,
-            generation,
-            attempts,
-            hop,
-            ..
-        } = self;
+        let Self { subject, id, generation, attempts, hop, .. } = self;
         let body = serde_json::json!({
             "subject": subject,
             "message": {"url": script::url(self.path), "method": "POST", "body": {"n": 0}},
@@ -141,10 +122,5 @@ fn queue(name: &str) -> anyhow::Result<QueueName> {
 /// An entry that is no envelope of this version: `text` as it stands.
 fn raw(queue_name: &str, subject: &str, text: &str) -> anyhow::Result<Entry> {
     let dedup = identity::digest(&[text.as_bytes()]);
-    Ok(Entry {
-        queue: queue(queue_name)?,
-        body: text.to_owned(),
-        group: group(subject),
-        dedup,
-    })
+    Ok(Entry { queue: queue(queue_name)?, body: text.to_owned(), group: group(subject), dedup })
 }

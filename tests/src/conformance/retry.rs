@@ -24,19 +24,13 @@ pub async fn a_retry_is_not_early_and_carries_the_next_attempt<H: Home>(home: &H
         for (pair, tier) in attempts.windows(2).zip(tiers) {
             let [before, after] = pair else { continue };
             let (waited, delay) = (after.at - before.at, capabilities.tiers.of(tier));
-            ensure!(
-                waited + capabilities.tier_precision >= delay,
-                "attempt {} came after {waited:?}",
-                after.number
-            );
+            ensure!(waited + capabilities.tier_precision >= delay, "attempt {} came after {waited:?}", after.number);
         }
     }
     let letters = home.dead_letters().await?;
     ensure!(letters.len() == 5, "{} dead letters", letters.len());
     ensure!(
-        letters
-            .iter()
-            .all(|letter| letter.class == "http_5xx" && letter.attempts == [1, 2, 3, 4, 5, 6]),
+        letters.iter().all(|letter| letter.class == "http_5xx" && letter.attempts == [1, 2, 3, 4, 5, 6]),
         "{letters:?}"
     );
     Ok(())
@@ -48,28 +42,13 @@ pub async fn a_retry_is_not_early_and_carries_the_next_attempt<H: Home>(home: &H
 /// # Errors
 /// The rule does not hold.
 pub async fn the_first_error_picks_the_policy<H: Home>(home: &H) -> Held {
-    accept(
-        home,
-        &[Message::new("s", "/late-once", 0), Message::new("t", "/500", 0)],
-    )
-    .await?;
+    accept(home, &[Message::new("s", "/late-once", 0), Message::new("t", "/500", 0)]).await?;
     until_idle(home).await?;
     for (subject, calls) in [("s", 4), ("t", 6)] {
-        let numbers: Vec<u32> = home
-            .target()
-            .of(subject)
-            .iter()
-            .map(|attempt| attempt.number)
-            .collect();
-        ensure!(
-            numbers == (1..=calls).collect::<Vec<_>>(),
-            "{subject}: {numbers:?}"
-        );
+        let numbers: Vec<u32> = home.target().of(subject).iter().map(|attempt| attempt.number).collect();
+        ensure!(numbers == (1..=calls).collect::<Vec<_>>(), "{subject}: {numbers:?}");
     }
     let letters = home.dead_letters().await?;
-    ensure!(
-        letters.len() == 2 && letters.iter().all(|letter| letter.class == "http_5xx"),
-        "{letters:?}"
-    );
+    ensure!(letters.len() == 2 && letters.iter().all(|letter| letter.class == "http_5xx"), "{letters:?}");
     Ok(())
 }

@@ -28,11 +28,8 @@ use places::Places;
 use pump::Mapping;
 
 /// Long enough to tell an early retry from a late one, short enough to go through all tiers in a test.
-const TIERS: TierDelays = TierDelays {
-    fast: Duration::from_secs(1),
-    medium: Duration::from_secs(1),
-    slow: Duration::from_secs(2),
-};
+const TIERS: TierDelays =
+    TierDelays { fast: Duration::from_secs(1), medium: Duration::from_secs(1), slow: Duration::from_secs(2) };
 
 /// What every home of the suite is set to.
 const SETTINGS: &str = r#"
@@ -86,17 +83,11 @@ impl AwsHome {
         let prefix = QueuePrefix::new(places.prefix());
         let queues = SqsQueues::new(clients.sqs(), prefix.clone());
         let behind = SqsQueues::new(back.sqs(), prefix.clone());
-        let settle = AwsSettle::new(
-            behind,
-            DeadLetters::new(chaski_dynamodb::client(&back), places.table()),
-        );
+        let settle = AwsSettle::new(behind, DeadLetters::new(chaski_dynamodb::client(&back), places.table()));
         let target = Script::default();
         let clock = SystemClock::start();
         let consumer = || {
-            let settle = FaultySettle {
-                inner: settle.clone(),
-                faults: faults.clone(),
-            };
+            let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
             Dispatcher::new(settings.clone(), target.clone(), settle, clock)
         };
         let ingress_queues = SqsQueues::new(front.sqs(), prefix.clone());
@@ -121,25 +112,15 @@ impl AwsHome {
             QueueName::Shard { .. } => &self.consumer,
             QueueName::Tier(_) | QueueName::LastNet => &self.error_consumer,
         };
-        Mapping {
-            home: self,
-            queue: queue.clone(),
-            dispatcher,
-        }
+        Mapping { home: self, queue: queue.clone(), dispatcher }
     }
 
     fn note(&self, batch: Batch) {
-        self.batches
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(batch);
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
     }
 
     fn note_hidden(&self, hidden: impl Iterator<Item = (QueueName, String)>) {
-        self.hidden
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(hidden);
+        self.hidden.lock().unwrap_or_else(PoisonError::into_inner).extend(hidden);
     }
 }
 
@@ -164,14 +145,8 @@ impl Home for AwsHome {
 
     async fn accept(&self, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {
         let texts: Vec<String> = messages.iter().map(Message::text).collect();
-        let posts: Vec<Post<'_>> = texts
-            .iter()
-            .map(|text| Post {
-                text: text.as_bytes(),
-                key: None,
-                trace: None,
-            })
-            .collect();
+        let posts: Vec<Post<'_>> =
+            texts.iter().map(|text| Post { text: text.as_bytes(), key: None, trace: None }).collect();
         let caller = app::Caller::default();
         match posts.as_slice() {
             [one] => vec![Box::pin(self.ingress.accept(&caller, *one)).await],
@@ -180,9 +155,7 @@ impl Home for AwsHome {
     }
 
     async fn put(&self, entry: &Entry) -> anyhow::Result<()> {
-        Box::pin(self.queues.enqueue(entry))
-            .await
-            .context("the queue did not take a raw entry")
+        Box::pin(self.queues.enqueue(entry)).await.context("the queue did not take a raw entry")
     }
 
     async fn take(&self, queue: &QueueName) -> anyhow::Result<Option<Leased>> {
@@ -191,9 +164,7 @@ impl Home for AwsHome {
 
     async fn settle(&self, leased: &Leased, settlement: &Settlement) -> anyhow::Result<()> {
         Box::pin(self.settle.settle(leased, settlement)).await?;
-        self.places
-            .delete(&leased.queue, std::slice::from_ref(&leased.handle))
-            .await
+        self.places.delete(&leased.queue, std::slice::from_ref(&leased.handle)).await
     }
 
     async fn step(&self) -> anyhow::Result<usize> {
@@ -222,9 +193,6 @@ impl Home for AwsHome {
     }
 
     fn batches(&self) -> Vec<Batch> {
-        self.batches
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

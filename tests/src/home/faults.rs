@@ -122,10 +122,7 @@ impl Faults {
     /// Whether the queue is to refuse this text.
     #[must_use]
     pub fn refuses_entry(&self, text: &str) -> bool {
-        self.plan()
-            .refused_entries
-            .iter()
-            .any(|marker| text.contains(marker.as_str()))
+        self.plan().refused_entries.iter().any(|marker| text.contains(marker.as_str()))
     }
 
     /// Whether this batch is to be delivered twice.
@@ -139,11 +136,7 @@ impl Faults {
     #[must_use]
     pub fn loses<'a>(&self, mut entries: impl Iterator<Item = &'a str>) -> bool {
         let mut plan = self.plan();
-        let unheard = |id: &str| {
-            plan.burials
-                .get(id)
-                .is_some_and(|(burials, lost)| burials <= lost)
-        };
+        let unheard = |id: &str| plan.burials.get(id).is_some_and(|(burials, lost)| burials <= lost);
         if entries.any(unheard) {
             return true;
         }
@@ -153,11 +146,7 @@ impl Faults {
     /// How often an entry was buried.
     #[must_use]
     pub fn burials(&self) -> HashMap<String, u32> {
-        self.plan()
-            .burials
-            .iter()
-            .map(|(id, (burials, _))| (id.clone(), *burials))
-            .collect()
+        self.plan().burials.iter().map(|(id, (burials, _))| (id.clone(), *burials)).collect()
     }
 
     /// Whether the next retry or burial of this group is to be refused by the queue or the store.
@@ -177,11 +166,7 @@ impl Faults {
 
     fn note_burial(&self, leased: &Leased) {
         let mut plan = self.plan();
-        let lost = plan
-            .lose_burials_of
-            .get(&leased.group)
-            .copied()
-            .unwrap_or(plan.lose_burials);
+        let lost = plan.lose_burials_of.get(&leased.group).copied().unwrap_or(plan.lose_burials);
         plan.burials.entry(leased.entry_id.clone()).or_insert((0, lost)).0 += 1;
     }
 

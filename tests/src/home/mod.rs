@@ -52,12 +52,7 @@ impl Message {
     /// A message without a key.
     #[must_use]
     pub fn new(subject: impl Into<String>, path: &str, n: u64) -> Self {
-        Self {
-            subject: subject.into(),
-            path: path.to_owned(),
-            key: None,
-            n,
-        }
+        Self { subject: subject.into(), path: path.to_owned(), key: None, n }
     }
 
     /// The envelope, as a producer writes it.

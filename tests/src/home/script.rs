@@ -38,10 +38,7 @@ impl Attempt {
     /// The number in the message's body, which a story gave it.
     #[must_use]
     pub fn n(&self) -> Option<u64> {
-        serde_json::from_slice::<serde_json::Value>(&self.body)
-            .ok()?
-            .get("n")?
-            .as_u64()
+        serde_json::from_slice::<serde_json::Value>(&self.body).ok()?.get("n")?.as_u64()
     }
 }
 
@@ -59,27 +56,18 @@ impl Script {
     /// The attempts of one subject.
     #[must_use]
     pub fn of(&self, subject: &str) -> Vec<Attempt> {
-        self.attempts()
-            .into_iter()
-            .filter(|attempt| attempt.subject == subject)
-            .collect()
+        self.attempts().into_iter().filter(|attempt| attempt.subject == subject).collect()
     }
 
     fn note(&self, attempt: Attempt) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(attempt);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(attempt);
     }
 }
 
 impl Target for Script {
     async fn call(&self, request: Outgoing, _: Duration) -> Result<Answer, CallError> {
         let header = |name: &str| {
-            let found = request
-                .headers
-                .iter()
-                .find(|(key, _)| key.eq_ignore_ascii_case(name));
+            let found = request.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.clone()).unwrap_or_default()
         };
         let number = header("chaski-attempt").parse().unwrap_or(0);
@@ -103,10 +91,7 @@ impl Target for Script {
             "/twice" => failing(number, 2),
             path => path.trim_start_matches('/').parse().unwrap_or(404),
         };
-        Ok(Answer {
-            status,
-            ..Answer::default()
-        })
+        Ok(Answer { status, ..Answer::default() })
     }
 }
 

@@ -56,7 +56,8 @@ impl Aws {
     /// The call failed, or its answer is not a success.
     pub async fn json(&self, service: &str, operation: &str, body: &Value) -> anyhow::Result<Value> {
         let version = if service == "dynamodb" || service == "sqs" { "1.0" } else { "1.1" };
-        let headers = [("content-type", format!("application/x-amz-json-{version}")), ("x-amz-target", operation.to_owned())];
+        let headers =
+            [("content-type", format!("application/x-amz-json-{version}")), ("x-amz-target", operation.to_owned())];
         let headers = headers.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>();
         let answer = self.send(service, "POST", "/", &headers, body.to_string(), true).await?;
         if answer.status != 200 {

@@ -41,8 +41,9 @@ impl Stack {
     pub fn find() -> anyhow::Result<Self> {
         let default = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.local");
         let path = std::env::var("CHASKI_LOCAL_DIR").map_or(default, PathBuf::from).join("stack.json");
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("no local stack is up ({}): run `make test`, or `make local` first", path.display()))?;
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!("no local stack is up ({}): run `make test`, or `make local` first", path.display())
+        })?;
         let description: Description = serde_json::from_str(&text)?;
         let aws = Aws::new(&description.endpoint, &description.region)?;
         Ok(Self { aws, description })
@@ -64,7 +65,14 @@ impl Stack {
     ///
     /// # Errors
     /// It could not be asked.
-    pub async fn api(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String, signed: bool) -> anyhow::Result<Answer> {
+    pub async fn api(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+        signed: bool,
+    ) -> anyhow::Result<Answer> {
         let mut all = vec![("host", self.description.api_host.as_str())];
         all.extend_from_slice(headers);
         self.aws.send("execute-api", method, path, &all, body, signed).await
@@ -83,8 +91,9 @@ impl Stack {
     /// # Errors
     /// The batch was not answered with items.
     pub async fn post_batch(&self, envelopes: &[Value]) -> anyhow::Result<Vec<Value>> {
-        let answer =
-            self.api("POST", "/messages/batch", &[("content-type", "application/json")], json!(envelopes).to_string(), true).await?;
+        let answer = self
+            .api("POST", "/messages/batch", &[("content-type", "application/json")], json!(envelopes).to_string(), true)
+            .await?;
         match answer.json().get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => Ok(items),
             _ => bail!("the batch was answered {}: {}", answer.status, answer.body),
@@ -106,10 +115,24 @@ impl Stack {
     /// The queues can't be asked.
     pub async fn depth(&self) -> anyhow::Result<u64> {
         let mut depth = 0;
-        for name in ["assignments-0", "messages-0", "messages-1", "messages-2", "messages-3", "retry-fast", "retry-medium", "retry-slow", "last-net"] {
+        for name in [
+            "assignments-0",
+            "messages-0",
+            "messages-1",
+            "messages-2",
+            "messages-3",
+            "retry-fast",
+            "retry-medium",
+            "retry-slow",
+            "last-net",
+        ] {
             let call = json!({"QueueUrl": self.queue_url(name), "AttributeNames": ["All"]});
             let answer = self.aws.json("sqs", "AmazonSQS.GetQueueAttributes", &call).await?;
-            for attribute in ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"] {
+            for attribute in [
+                "ApproximateNumberOfMessages",
+                "ApproximateNumberOfMessagesNotVisible",
+                "ApproximateNumberOfMessagesDelayed",
+            ] {
                 depth += answer["Attributes"][attribute].as_str().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
             }
         }
@@ -130,7 +153,9 @@ impl Stack {
             }
             let page = self.aws.json("dynamodb", "DynamoDB_20120810.Scan", &call).await?;
             let items = page["Items"].as_array().cloned().unwrap_or_default();
-            found.extend(items.into_iter().filter(|item| item["subject"]["S"].as_str().unwrap_or_default().starts_with(subject)));
+            found.extend(
+                items.into_iter().filter(|item| item["subject"]["S"].as_str().unwrap_or_default().starts_with(subject)),
+            );
             start = page["LastEvaluatedKey"].clone();
             if start.is_null() {
                 return Ok(found);

@@ -77,7 +77,8 @@ impl Target {
     /// # Errors
     /// The address is taken.
     pub async fn start(address: SocketAddr) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("the target can't listen on {address}"))?;
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("the target can't listen on {address}"))?;
         let target = Self { address: listener.local_addr()?, journal: Journal::default() };
         tokio::spawn(serve(listener, target.journal.clone()));
         Ok(target)

@@ -23,11 +23,15 @@ fn only_a_caller_that_signs_is_let_in() -> anyhow::Result<()> {
 #[test]
 fn a_bad_envelope_is_a_problem_and_nothing_is_queued() -> anyhow::Result<()> {
     scene("bad", |scene| async move {
-        let answer = scene.stack.post(&json!({"subject": "", "message": {"url": "http://10.0.0.1/", "method": "TRACE"}})).await?;
+        let answer = scene
+            .stack
+            .post(&json!({"subject": "", "message": {"url": "http://10.0.0.1/", "method": "TRACE"}}))
+            .await?;
         assert_eq!(answer.status, 400);
         assert_eq!(answer.headers["content-type"], "application/problem+json");
         let problem = answer.json();
-        let pointers: Vec<&str> = problem["errors"].as_array().into_iter().flatten().filter_map(|error| error["pointer"].as_str()).collect();
+        let pointers: Vec<&str> =
+            problem["errors"].as_array().into_iter().flatten().filter_map(|error| error["pointer"].as_str()).collect();
         assert_eq!(pointers, ["/subject", "/message/url", "/message/method"]);
         assert_eq!(problem["instance"], answer.headers["x-request-id"].to_str()?);
         assert_eq!(scene.stack.depth().await?, 0);
@@ -38,9 +42,14 @@ fn a_bad_envelope_is_a_problem_and_nothing_is_queued() -> anyhow::Result<()> {
 #[test]
 fn what_is_not_a_call_is_told() -> anyhow::Result<()> {
     scene("paths", |scene| async move {
-        for (method, path, status) in
-            [("GET", "/", 200), ("GET", "/health", 200), ("GET", "/openapi.json", 200), ("GET", "/nothing", 404), ("DELETE", "/messages", 405), ("GET", "/dead-letters", 501)]
-        {
+        for (method, path, status) in [
+            ("GET", "/", 200),
+            ("GET", "/health", 200),
+            ("GET", "/openapi.json", 200),
+            ("GET", "/nothing", 404),
+            ("DELETE", "/messages", 405),
+            ("GET", "/dead-letters", 501),
+        ] {
             let answer = scene.stack.api(method, path, &[], String::new(), true).await?;
             assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
         }

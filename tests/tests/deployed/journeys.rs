@@ -64,7 +64,12 @@ fn a_target_that_fails_20_percent_sees_relaxed_order_and_no_early_retry() -> any
             for call in calls {
                 let times = attempts.entry(call.id().to_owned()).or_default();
                 times.push(call.at);
-                assert_eq!(usize::try_from(call.attempt())?, times.len(), "an attempt of {} is missing or twice", call.id());
+                assert_eq!(
+                    usize::try_from(call.attempt())?,
+                    times.len(),
+                    "an attempt of {} is missing or twice",
+                    call.id()
+                );
             }
         }
         assert_eq!(attempts.len(), 400);
@@ -132,7 +137,11 @@ fn bodies_arrive_byte_for_byte() -> anyhow::Result<()> {
     scene("bytes", |scene| async move {
         let odd = "{ \"b\" : 1.50e+3, \"a\":[ ],\"a\":\"\u{FFFF}\\ud800\" }";
         let text = |n: u32, body: &str| {
-            format!(r#"{{"subject":"{}","message":{{"url":"{}",{body}}}}}"#, scene.subject(n), scene.target.url(&scene.run, "200"))
+            format!(
+                r#"{{"subject":"{}","message":{{"url":"{}",{body}}}}}"#,
+                scene.subject(n),
+                scene.target.url(&scene.run, "200")
+            )
         };
         let largest = "x".repeat(chaski_core::limits::BODY_BYTES);
         let sent: [(String, Vec<u8>); 4] = [

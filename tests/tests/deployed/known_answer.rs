@@ -39,13 +39,20 @@ async fn known_answer(scene: &Scene, subject_of: fn(usize) -> usize) -> anyhow::
     let mut attempts = HashSet::new();
     for call in scene.target.calls(&scene.run) {
         *requests.entry(call.path.clone()).or_default() += 1;
-        assert!(attempts.insert((call.id().to_owned(), call.attempt())), "attempt {} of {} twice", call.attempt(), call.id());
+        assert!(
+            attempts.insert((call.id().to_owned(), call.attempt())),
+            "attempt {} of {} twice",
+            call.attempt(),
+            call.id()
+        );
     }
-    let expected: BTreeMap<String, usize> = PATHS.iter().map(|(path, requests, _)| ((*path).to_owned(), *requests)).collect();
+    let expected: BTreeMap<String, usize> =
+        PATHS.iter().map(|(path, requests, _)| ((*path).to_owned(), *requests)).collect();
     assert_eq!(requests, expected);
 
     for (path, _, expected) in PATHS {
-        let of_path: Vec<&Value> = letters.iter().filter(|letter| text(letter, "target").ends_with(&format!("/{path}"))).collect();
+        let of_path: Vec<&Value> =
+            letters.iter().filter(|letter| text(letter, "target").ends_with(&format!("/{path}"))).collect();
         assert_eq!(of_path.len(), if expected.is_some() { EACH } else { 0 }, "{path}");
         assert!(of_path.iter().all(|letter| Some(class(letter)) == expected), "{path}");
     }
@@ -56,7 +63,11 @@ async fn metrics_add_up(scene: &Scene) -> anyhow::Result<()> {
     let first = scene.lines("sqs-consumer", "attempt", 200).await?;
     let again = scene.lines("sqs-error-consumer", "dead_letter", 150).await?;
     let sum = |lines: &[Value], metric: &str| -> u64 {
-        lines.iter().filter(|line| line["chaski.metric"] == metric).filter_map(|line| line["chaski.value"].as_u64()).sum()
+        lines
+            .iter()
+            .filter(|line| line["chaski.metric"] == metric)
+            .filter_map(|line| line["chaski.value"].as_u64())
+            .sum()
     };
     let count = |lines: &[Value], action: &str| lines.iter().filter(|line| line["event.action"] == action).count();
     for kind in ["subject", "client"] {
@@ -67,7 +78,8 @@ async fn metrics_add_up(scene: &Scene) -> anyhow::Result<()> {
     for kind in ["subject", "target", "client"] {
         assert_eq!(sum(&first, &format!("error_by_{kind}")), 150, "{kind}");
         assert_eq!(sum(&again, &format!("error_by_{kind}")), 600, "{kind}");
-        let timed = |lines: &[Value]| lines.iter().filter(|line| line["chaski.metric"] == format!("time_by_{kind}")).count();
+        let timed =
+            |lines: &[Value]| lines.iter().filter(|line| line["chaski.metric"] == format!("time_by_{kind}")).count();
         assert_eq!(timed(&first) + timed(&again), 800, "{kind}");
     }
     assert_eq!(count(&first, "dead_letter") + count(&again, "dead_letter"), 150);

@@ -39,7 +39,8 @@ fn scene<F: Future<Output = anyhow::Result<()>>>(name: &str, story: impl FnOnce(
     let runtime = RUNTIME.get_or_init(|| Runtime::new().expect("a runtime"));
     runtime.block_on(async {
         let _turn = TURN.lock().await;
-        let (stack, target) = SHARED.get_or_try_init(|| async { anyhow::Ok((Stack::find()?, Target::start(TARGET).await?)) }).await?;
+        let (stack, target) =
+            SHARED.get_or_try_init(|| async { anyhow::Ok((Stack::find()?, Target::start(TARGET).await?)) }).await?;
         let run = format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
         story(Scene { stack: stack.clone(), target: target.clone(), run }).await
     })

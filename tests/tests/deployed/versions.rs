@@ -12,7 +12,10 @@ fn golden(scene: &Scene, file: &str, path: &str) -> anyhow::Result<(String, Stri
     let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("envelopes").join(file);
     let name = scene.subject(file.replace(['/', '.'], "-"));
     let text = std::fs::read_to_string(at)?;
-    let text = text.replace("{subject}", &name).replace("{target}", &scene.target.url(&scene.run, path)).replace("{id}", &name);
+    let text = text
+        .replace("{subject}", &name)
+        .replace("{target}", &scene.target.url(&scene.run, path))
+        .replace("{id}", &name);
     Ok((name, text))
 }
 
@@ -36,7 +39,9 @@ fn first_entries_of_every_version_are_delivered() -> anyhow::Result<()> {
         assert_eq!(calls.len(), FIRST.len());
         assert!(calls.iter().all(|call| call.attempt() == 1 && !call.id().is_empty()));
         let traced = calls.iter().find(|call| call.id().ends_with("v2-first-entry-json"));
-        assert!(traced.is_some_and(|call| call.header("traceparent").starts_with("00-0af7651916cd43dd8448eb211c80319c-")));
+        assert!(
+            traced.is_some_and(|call| call.header("traceparent").starts_with("00-0af7651916cd43dd8448eb211c80319c-"))
+        );
         Ok(())
     })
 }
@@ -64,7 +69,9 @@ fn entries_of_a_tier_are_tried_or_buried_and_keep_what_is_not_understood() -> an
         scene.quiet().await?;
         assert_eq!(scene.target.calls(&scene.run).len(), 2, "what has no meta is buried without an attempt");
         assert!(scene.target.calls(&scene.run).iter().all(|call| call.attempt() == 2));
-        let of = |file: &str| letters.iter().find(|letter| letter["subject"]["S"].as_str().unwrap_or_default().ends_with(file));
+        let of = |file: &str| {
+            letters.iter().find(|letter| letter["subject"]["S"].as_str().unwrap_or_default().ends_with(file))
+        };
         assert_eq!(of("v1-message-json").map(class), Some("no_meta"));
         assert_eq!(of("v2-without-meta-json").map(class), Some("no_meta"));
         assert_eq!(of("v2-tier-entry-json").map(class), Some("gone"));

@@ -31,11 +31,7 @@ pub(super) fn read(answer: Option<&str>, ids: &[&str]) -> Verdict {
         let id = failure.get("itemIdentifier")?.as_str()?;
         ids.contains(&id).then(|| id.to_owned())
     };
-    failures
-        .iter()
-        .map(id)
-        .collect::<Option<Vec<String>>>()
-        .map_or(Verdict::AllBack, Verdict::Back)
+    failures.iter().map(id).collect::<Option<Vec<String>>>().map_or(Verdict::AllBack, Verdict::Back)
 }
 
 #[cfg(test)]
@@ -52,30 +48,12 @@ mod tests {
             (Some("{}"), back(&[])),
             (Some(r#"{"batchItemFailures":null}"#), back(&[])),
             (Some(r#"{"batchItemFailures":[]}"#), back(&[])),
-            (
-                Some(r#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#),
-                back(&["b"]),
-            ),
-            (
-                Some(r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#),
-                Verdict::AllBack,
-            ),
-            (
-                Some(r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#),
-                Verdict::AllBack,
-            ),
-            (
-                Some(r#"{"batchItemFailures":[{"itemIdentifier":"c"}]}"#),
-                Verdict::AllBack,
-            ),
-            (
-                Some(r#"{"batchItemFailures":[{"ItemIdentifier":"b"}]}"#),
-                Verdict::AllBack,
-            ),
-            (
-                Some(r#"{"batchItemFailures":{"itemIdentifier":"b"}}"#),
-                Verdict::AllBack,
-            ),
+            (Some(r#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#), back(&["b"])),
+            (Some(r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#), Verdict::AllBack),
+            (Some(r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#), Verdict::AllBack),
+            (Some(r#"{"batchItemFailures":[{"itemIdentifier":"c"}]}"#), Verdict::AllBack),
+            (Some(r#"{"batchItemFailures":[{"ItemIdentifier":"b"}]}"#), Verdict::AllBack),
+            (Some(r#"{"batchItemFailures":{"itemIdentifier":"b"}}"#), Verdict::AllBack),
             (Some("[1]"), Verdict::AllBack),
             (None, Verdict::AllBack),
         ];

@@ -47,20 +47,10 @@ pub(super) async fn open(behind: &str, caller: Caller, faults: Faults) -> anyhow
         .with_safe_default_protocol_versions()?
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .tls_backend_preconfigured(tls)
-        .build()?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .context("the door can't listen")?;
+    let client = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls).build()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the door can't listen")?;
     let endpoint = format!("http://{}", listener.local_addr()?);
-    let door = Door {
-        client,
-        behind: behind.to_owned(),
-        caller,
-        faults,
-    };
+    let door = Door { client, behind: behind.to_owned(), caller, faults };
     tokio::spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
@@ -69,9 +59,7 @@ pub(super) async fn open(behind: &str, caller: Caller, faults: Faults) -> anyhow
             let door = door.clone();
             tokio::spawn(async move {
                 let service = service_fn(|request| door.pass(request));
-                let _ = http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
     });
@@ -80,27 +68,17 @@ pub(super) async fn open(behind: &str, caller: Caller, faults: Faults) -> anyhow
 
 impl Door {
     async fn pass(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-        let (status, body) = self
-            .answer(request)
-            .await
-            .unwrap_or_else(|error| (502, error.to_string().into()));
+        let (status, body) = self.answer(request).await.unwrap_or_else(|error| (502, error.to_string().into()));
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-        response.headers_mut().insert(
-            "content-type",
-            http::HeaderValue::from_static("application/x-amz-json-1.0"),
-        );
+        response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/x-amz-json-1.0"));
         Ok(response)
     }
 
     async fn answer(&self, request: Request<Incoming>) -> anyhow::Result<(u16, Bytes)> {
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        let operation = head
-            .headers
-            .get(TARGET)
-            .and_then(|target| target.to_str().ok())
-            .unwrap_or_default();
+        let operation = head.headers.get(TARGET).and_then(|target| target.to_str().ok()).unwrap_or_default();
         if self.refuses_settlement(operation, &body) {
             // Not one that the SDK tries again by itself.
             let refusal = json!({"__type": "AccessDeniedException", "message": "refused by the script"});
@@ -111,17 +89,12 @@ impl Door {
             _ => (body, Vec::new()),
         };
         // The signature does not fit a changed body; the local AWS does not check that of its root user.
-        let mut forward = self
-            .client
-            .request(head.method, format!("{}{}", self.behind, head.uri.path()));
+        let mut forward = self.client.request(head.method, format!("{}{}", self.behind, head.uri.path()));
         for (name, value) in head.headers.iter().filter(|(name, _)| *name != "content-length") {
             forward = forward.header(name, value);
         }
         if !refused.is_empty() && entries(&body).is_some_and(|left| left.is_empty()) {
-            return Ok((
-                200,
-                json!({"Successful": [], "Failed": refused}).to_string().into(),
-            ));
+            return Ok((200, json!({"Successful": [], "Failed": refused}).to_string().into()));
         }
         let answer = forward.body(body).send().await?;
         let (status, text) = (answer.status().as_u16(), answer.bytes().await?);
@@ -154,10 +127,13 @@ impl Door {
         let mut refused = Vec::new();
         if let Some(entries) = call.get_mut("Entries").and_then(Value::as_array_mut) {
             entries.retain(|entry| {
-                let refuse = self.faults.refuses_entry(entry.get("MessageBody").and_then(Value::as_str).unwrap_or_default());
+                let refuse =
+                    self.faults.refuses_entry(entry.get("MessageBody").and_then(Value::as_str).unwrap_or_default());
                 if refuse {
                     let words = "refused by the script";
-                    refused.push(json!({"Id": entry.get("Id"), "SenderFault": false, "Code": "InternalError", "Message": words}));
+                    refused.push(
+                        json!({"Id": entry.get("Id"), "SenderFault": false, "Code": "InternalError", "Message": words}),
+                    );
                 }
                 !refuse
             });
@@ -167,9 +143,5 @@ impl Door {
 }
 
 fn entries(body: &[u8]) -> Option<Vec<Value>> {
-    serde_json::from_slice::<Value>(body)
-        .ok()?
-        .get("Entries")?
-        .as_array()
-        .cloned()
+    serde_json::from_slice::<Value>(body).ok()?.get("Entries")?.as_array().cloned()
 }

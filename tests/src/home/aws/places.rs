@@ -9,8 +9,8 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageSystemAttributeName, QueueAttributeName as Q,
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName,
+    QueueAttributeName as Q,
 };
 use chaski_aws::{AwsSettings, Clients, QueuePrefix};
 use chaski_core::dead_letter::read_stored_message;
@@ -50,11 +50,7 @@ impl Places {
         let local = find()?;
         let clients = Clients::new(client_settings(&local, &local.endpoint)?)?;
         let places = Self {
-            name: format!(
-                "{name}-{}-{}",
-                std::process::id(),
-                COUNT.fetch_add(1, Ordering::SeqCst)
-            ),
+            name: format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst)),
             queues: queues(settings),
             sqs: clients.sqs(),
             dynamodb: chaski_dynamodb::client(&clients),
@@ -91,54 +87,26 @@ impl Places {
     }
 
     pub(super) fn arn(&self, queue: &QueueName) -> String {
-        format!(
-            "arn:aws:sqs:{}:{ACCOUNT}:{}-{queue}.fifo",
-            self.local.region, self.name
-        )
+        format!("arn:aws:sqs:{}:{ACCOUNT}:{}-{queue}.fifo", self.local.region, self.name)
     }
 
     /// What is visible, up to that many.
     pub(super) async fn receive(&self, queue: &QueueName, most: i32) -> anyhow::Result<Vec<Message>> {
-        let call = self
-            .sqs
-            .receive_message()
-            .queue_url(self.url(queue))
-            .max_number_of_messages(most);
+        let call = self.sqs.receive_message().queue_url(self.url(queue)).max_number_of_messages(most);
         let all = MessageSystemAttributeName::All;
-        let received = Box::pin(
-            call.wait_time_seconds(0)
-                .message_system_attribute_names(all)
-                .send(),
-        )
-        .await;
-        Ok(received
-            .with_context(|| format!("receiving from {queue}"))?
-            .messages
-            .unwrap_or_default())
+        let received = Box::pin(call.wait_time_seconds(0).message_system_attribute_names(all).send()).await;
+        Ok(received.with_context(|| format!("receiving from {queue}"))?.messages.unwrap_or_default())
     }
 
     pub(super) async fn delete(&self, queue: &QueueName, handles: &[String]) -> anyhow::Result<()> {
         let entry = |(n, handle): (usize, &String)| {
-            DeleteMessageBatchRequestEntry::builder()
-                .id(n.to_string())
-                .receipt_handle(handle)
-                .build()
+            DeleteMessageBatchRequestEntry::builder().id(n.to_string()).receipt_handle(handle).build()
         };
         for ten in handles.chunks(10) {
             let entries = ten.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
-            let call = self
-                .sqs
-                .delete_message_batch()
-                .queue_url(self.url(queue))
-                .set_entries(Some(entries));
-            let answer = Box::pin(call.send())
-                .await
-                .with_context(|| format!("deleting from {queue}"))?;
-            anyhow::ensure!(
-                answer.failed().is_empty(),
-                "not deleted from {queue}: {:?}",
-                answer.failed()
-            );
+            let call = self.sqs.delete_message_batch().queue_url(self.url(queue)).set_entries(Some(entries));
+            let answer = Box::pin(call.send()).await.with_context(|| format!("deleting from {queue}"))?;
+            anyhow::ensure!(answer.failed().is_empty(), "not deleted from {queue}: {:?}", answer.failed());
         }
         Ok(())
     }
@@ -151,14 +119,8 @@ impl Places {
         };
         for ten in handles.chunks(10) {
             let entries = ten.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
-            let call = self
-                .sqs
-                .change_message_visibility_batch()
-                .queue_url(self.url(queue))
-                .set_entries(Some(entries));
-            Box::pin(call.send())
-                .await
-                .with_context(|| format!("showing entries of {queue}"))?;
+            let call = self.sqs.change_message_visibility_batch().queue_url(self.url(queue)).set_entries(Some(entries));
+            Box::pin(call.send()).await.with_context(|| format!("showing entries of {queue}"))?;
         }
         Ok(())
     }
@@ -171,19 +133,10 @@ impl Places {
         ];
         let mut depths = BTreeMap::new();
         for queue in &self.queues {
-            let call = self
-                .sqs
-                .get_queue_attributes()
-                .queue_url(self.url(queue))
-                .attribute_names(Q::All);
-            let answer = Box::pin(call.send())
-                .await
-                .with_context(|| format!("asking {queue}"))?;
+            let call = self.sqs.get_queue_attributes().queue_url(self.url(queue)).attribute_names(Q::All);
+            let answer = Box::pin(call.send()).await.with_context(|| format!("asking {queue}"))?;
             let all = answer.attributes().cloned().unwrap_or_default();
-            let depth = counts
-                .iter()
-                .filter_map(|count| all.get(count)?.parse::<u64>().ok())
-                .sum();
+            let depth = counts.iter().filter_map(|count| all.get(count)?.parse::<u64>().ok()).sum();
             depths.insert(queue.clone(), depth);
         }
         Ok(depths)
@@ -193,12 +146,8 @@ impl Places {
         let mut found = Vec::new();
         let mut start = None;
         loop {
-            let call = self
-                .dynamodb
-                .scan()
-                .table_name(self.table())
-                .consistent_read(true)
-                .set_exclusive_start_key(start);
+            let call =
+                self.dynamodb.scan().table_name(self.table()).consistent_read(true).set_exclusive_start_key(start);
             let page = Box::pin(call.send()).await.context("reading the table")?;
             for item in page.items() {
                 found.push(buried(item).context("an item that is no dead letter")?);
@@ -235,30 +184,16 @@ impl Places {
             let redrive = serde_json::json!({"deadLetterTargetArn": net, "maxReceiveCount": MAX_RECEIVES});
             call = call.attributes(Q::RedrivePolicy, redrive.to_string());
         }
-        Box::pin(call.send())
-            .await
-            .with_context(|| format!("making {queue}"))
-            .map(drop)
+        Box::pin(call.send()).await.with_context(|| format!("making {queue}")).map(drop)
     }
 
     /// Without the indexes, which the deployed tests read.
     async fn make_table(&self) -> anyhow::Result<()> {
-        let mut call = self
-            .dynamodb
-            .create_table()
-            .table_name(self.table())
-            .billing_mode(BillingMode::PayPerRequest);
+        let mut call = self.dynamodb.create_table().table_name(self.table()).billing_mode(BillingMode::PayPerRequest);
         for (name, kind) in [("date", KeyType::Hash), ("timestamp", KeyType::Range)] {
-            let attribute = AttributeDefinition::builder()
-                .attribute_name(name)
-                .attribute_type(ScalarAttributeType::S);
+            let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
             call = call.attribute_definitions(attribute.build()?);
-            call = call.key_schema(
-                KeySchemaElement::builder()
-                    .attribute_name(name)
-                    .key_type(kind)
-                    .build()?,
-            );
+            call = call.key_schema(KeySchemaElement::builder().attribute_name(name).key_type(kind).build()?);
         }
         Box::pin(call.send()).await.context("making the table").map(drop)
     }
@@ -267,15 +202,9 @@ impl Places {
 /// The local AWS that is up, as `stack.json` in `CHASKI_LOCAL_DIR` (or `.local`) describes it.
 fn find() -> anyhow::Result<Local> {
     let default = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.local");
-    let path = std::env::var("CHASKI_LOCAL_DIR")
-        .map_or(default, PathBuf::from)
-        .join("stack.json");
-    let text = std::fs::read_to_string(&path).with_context(|| {
-        format!(
-            "no local AWS is up ({}): run `make test`, or `make local` first",
-            path.display()
-        )
-    })?;
+    let path = std::env::var("CHASKI_LOCAL_DIR").map_or(default, PathBuf::from).join("stack.json");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("no local AWS is up ({}): run `make test`, or `make local` first", path.display()))?;
     Ok(serde_json::from_str(&text)?)
 }
 
@@ -286,28 +215,17 @@ fn client_settings(local: &Local, endpoint: &str) -> anyhow::Result<AwsSettings>
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("AWS_ENDPOINT_URL", endpoint),
     ];
-    let value = |name: &str| {
-        pairs
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| (*value).to_owned())
-    };
+    let value = |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     Ok(AwsSettings::read(value)?)
 }
 
 fn queues(settings: &Settings) -> Vec<QueueName> {
     let of_route = |route: &chaski_core::route::Route| {
         let name = route.name.clone();
-        (0..route.shards).map(move |shard| QueueName::Shard {
-            route: name.clone(),
-            shard,
-        })
+        (0..route.shards).map(move |shard| QueueName::Shard { route: name.clone(), shard })
     };
     let shards = settings.routes.iter().flat_map(of_route);
-    shards
-        .chain(Tier::ALL.map(QueueName::Tier))
-        .chain([QueueName::LastNet])
-        .collect()
+    shards.chain(Tier::ALL.map(QueueName::Tier)).chain([QueueName::LastNet]).collect()
 }
 
 fn buried(item: &std::collections::HashMap<String, AttributeValue>) -> Option<Buried> {
@@ -317,15 +235,9 @@ fn buried(item: &std::collections::HashMap<String, AttributeValue>) -> Option<Bu
     Some(Buried {
         id: item.get("id")?.as_s().ok()?.clone(),
         generation: number(item.get("generation")?)?,
-        subject: item
-            .get("subject")
-            .and_then(|subject| subject.as_s().ok())
-            .cloned(),
+        subject: item.get("subject").and_then(|subject| subject.as_s().ok()).cloned(),
         class: last.get("class")?.as_s().ok()?.clone(),
-        attempts: attempts
-            .iter()
-            .map(|attempt| number(attempt.as_m().ok()?.get("n")?))
-            .collect::<Option<_>>()?,
+        attempts: attempts.iter().map(|attempt| number(attempt.as_m().ok()?.get("n")?)).collect::<Option<_>>()?,
         message: read_stored_message(item.get("message")?.as_b().ok()?.as_ref()).ok()?,
     })
 }

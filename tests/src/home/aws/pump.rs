@@ -49,12 +49,7 @@ impl Mapping<'_> {
         let heard = !self.home.faults.loses(ids.iter().copied());
         self.finish(&messages, &back, heard).await?;
         let entries = messages.iter().map(sighting).collect();
-        self.home.note(Batch {
-            queue: self.queue.clone(),
-            entries,
-            back: sorted(back),
-            heard,
-        });
+        self.home.note(Batch { queue: self.queue.clone(), entries, back: sorted(back), heard });
         Ok(messages.len())
     }
 
@@ -84,10 +79,7 @@ impl Mapping<'_> {
         }
         let goes_back = |message: &&Message| back.iter().any(|id| Some(id.as_str()) == message.message_id());
         let (back, done): (Vec<&Message>, Vec<&Message>) = messages.iter().partition(goes_back);
-        self.home.note_hidden(
-            back.into_iter()
-                .map(|message| (self.queue.clone(), handle(message))),
-        );
+        self.home.note_hidden(back.into_iter().map(|message| (self.queue.clone(), handle(message))));
         let done: Vec<String> = done.into_iter().map(handle).collect();
         self.home.places.delete(&self.queue, &done).await
     }
@@ -103,10 +95,8 @@ impl Mapping<'_> {
 
 fn record(message: &Message, arn: &str) -> Option<Value> {
     let given = message.attributes()?;
-    let attributes: Map<String, Value> = given
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), value.as_str().into()))
-        .collect();
+    let attributes: Map<String, Value> =
+        given.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_str().into())).collect();
     Some(json!({
         "messageId": message.message_id()?,
         "receiptHandle": message.receipt_handle()?,
@@ -121,9 +111,7 @@ fn record(message: &Message, arn: &str) -> Option<Value> {
 }
 
 fn sighting(message: &Message) -> Sighting {
-    let group = message
-        .attributes()
-        .and_then(|all| all.get(&MessageSystemAttributeName::MessageGroupId));
+    let group = message.attributes().and_then(|all| all.get(&MessageSystemAttributeName::MessageGroupId));
     Sighting {
         entry_id: message.message_id().unwrap_or_default().to_owned(),
         group: group.cloned().unwrap_or_default(),
