@@ -2,7 +2,8 @@
 //!
 //! `/<run>/200`, `/<run>/400`, … answer that status; `/<run>/late` answers after [`LATE`]; `/<run>/once`
 //! fails a message's first attempt; `/<run>/flaky/20` fails 20 % of the attempts, by their message's id and
-//! number; `/<run>/slow/200` answers 200 after 200 ms. `<run>` keeps the tests apart.
+//! number; `/<run>/slow/200` answers 200 after 200 ms; `/<run>/echo/500` answers 500 with the credential that it
+//! was sent. `<run>` keeps the tests apart.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -124,11 +125,13 @@ async fn answer(request: Request<Incoming>, journal: Journal) -> Result<Response
         body,
     };
     let (status, wait) = script(&call);
+    let said =
+        if call.path.starts_with("echo/") { call.header("authorization").to_owned() } else { status.to_string() };
     if let Ok(mut journal) = journal.lock() {
         journal.push(call);
     }
     tokio::time::sleep(wait).await;
-    let mut response = Response::new(Full::new(Bytes::from(format!("{{\"status\":{status}}}"))));
+    let mut response = Response::new(Full::new(Bytes::from(format!("{{\"said\":\"{said}\"}}"))));
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::IM_A_TEAPOT);
     Ok(response)
 }
@@ -140,6 +143,7 @@ fn script(call: &Call) -> (u16, Duration) {
         ("late", _) => (200, LATE),
         ("once", _) => (if call.attempt() == 1 { 500 } else { 200 }, now),
         ("flaky", percent) => (if chance(call) < percent.parse().unwrap_or(0) { 500 } else { 200 }, now),
+        ("echo", status) => (status.parse().unwrap_or(404), now),
         ("slow", millis) => (200, Duration::from_millis(millis.parse().unwrap_or(0))),
         (status, _) => (status.parse().unwrap_or(404), now),
     }

@@ -273,8 +273,9 @@ fn producers_are_known_by_their_keys() {
     let key = "ck_crm_0123456789abcdef";
     let file = |digest: &str| {
         format!(
-            "[[producers]]\nid = \"crm\"\ntenant = \"t\"\nkeys = [\"{digest}\"]\n[[producers]]\nid = \"reader\"\nkeys = [\"{}\"]\nscopes = [\"read\"]",
-            hex("ck_reader_x")
+            "[[producers]]\nid = \"crm\"\ntenant = \"t\"\nkeys = [\"{digest}\"]\n[[producers]]\nid = \"reader\"\nkeys = [\"{}\"]\nscopes = [\"read\"]\n[[producers]]\nid = \"erp\"\nkeys = [\"{}\"]",
+            hex("ck_reader_x"),
+            hex("ck_other_x")
         )
     };
     let api = Api::new(&file(&hex(key)));
@@ -290,7 +291,9 @@ fn producers_are_known_by_their_keys() {
     assert_eq!(status(Some(&format!("Bearer {key}"))), 200);
     assert_eq!(status(Some(&format!("bearer {key}"))), 200);
     assert_eq!(status(None), 401, "the platform's word does not stand in for a key");
-    for wrong in ["Bearer ck_crm_other", "Bearer ", "Basic abc", "Bearer ck_erp_0123456789abcdef", key] {
+    for wrong in
+        ["Bearer ck_crm_other", "Bearer ", "Basic abc", "Bearer ck_erp_0123456789abcdef", "Bearer ck_other_x", key]
+    {
         assert_eq!(status(Some(wrong)), 401, "{wrong}");
     }
     assert_eq!(status(Some("Bearer ck_reader_x")), 403);
