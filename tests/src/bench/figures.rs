@@ -100,34 +100,41 @@ pub(crate) async fn measure(
     Ok(rows)
 }
 
-/// Process start to the first question for an event.
+/// Process start to the first question for an event. The programs take turns, so that a busy disk or
+/// processor is busy for all of them.
 async fn starts(subjects: &[Subject], hello: &Program, runs: usize) -> anyhow::Result<Vec<Row>> {
+    let programs: Vec<&Program> =
+        std::iter::once(hello).chain(subjects.iter().map(|subject| &subject.program)).collect();
     let mut rows = Vec::new();
     for (figure, cold) in [("start to first `next`, page cache dropped", true), ("start to first `next`, warm", false)]
     {
-        let peer = start(hello, cold, runs).await?;
-        for subject in subjects {
+        let mut measured = start_in_turns(&programs, cold, runs).await?.into_iter();
+        let peer = (HELLO, measured.next().flatten().map_or(f64::NAN, |samples| samples.median()));
+        for (subject, samples) in subjects.iter().zip(measured) {
             let reach = (if cold { subject.start_ms.0 } else { subject.start_ms.1 }, "ms");
-            let samples = start(&subject.program, cold, runs).await?;
             let note = if samples.is_none() { "dropping the page cache needs root" } else { "" }.to_owned();
-            let peer = (HELLO, peer.as_ref().map_or(f64::NAN, Samples::median));
             rows.push(Row { samples, note, ..row(figure, subject, reach, Samples::default(), peer) });
         }
     }
     Ok(rows)
 }
 
-async fn start(program: &Program, cold: bool, runs: usize) -> anyhow::Result<Option<Samples>> {
-    let mut times = Vec::new();
-    // A warm start has the file in the cache.
-    drop(Function::start(program).await?);
-    for _ in 0..runs {
-        if cold && !drop_page_cache() {
-            return Ok(None);
+/// The times of each program; none where the page cache can't be dropped.
+async fn start_in_turns(programs: &[&Program], cold: bool, runs: usize) -> anyhow::Result<Vec<Option<Samples>>> {
+    let mut times = vec![Vec::new(); programs.len()];
+    for run in 0..=runs {
+        for (program, times) in programs.iter().zip(&mut times) {
+            if cold && !drop_page_cache() {
+                return Ok(vec![None; programs.len()]);
+            }
+            let took = millis(Function::start(program).await?.to_next);
+            // The first round warms, and lets what was just built reach the disk.
+            if run > 0 {
+                times.push(took);
+            }
         }
-        times.push(millis(Function::start(program).await?.to_next));
     }
-    Ok(Some(Samples::new(times)))
+    Ok(times.into_iter().map(|times| Some(Samples::new(times))).collect())
 }
 
 /// Process start to the first event answered, with the connection to AWS that it needs.
