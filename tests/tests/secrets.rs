@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use chaski_aws::{SystemChance, SystemClock};
 use chaski_core::app::{Caller, Dispatcher, Ingress, Post};
+use chaski_core::ledger::AttemptReport;
 use chaski_core::logger::{self, Service};
-use chaski_core::ports::{Clock, Enqueue, EnqueueError, Entry, Leased, Settle, SettleError, Settlement};
+use chaski_core::ports::{Clock, Enqueue, EnqueueError, Entry, Leased, Settle, SettleError, Settlement, Taken};
 use chaski_core::settings::Settings;
 use chaski_core::time::Timestamp;
 use chaski_http::HttpTarget;
@@ -40,18 +41,18 @@ struct Memory {
 }
 
 impl Enqueue for Memory {
-    async fn enqueue(&self, entry: &Entry) -> Result<(), EnqueueError> {
+    async fn enqueue(&self, entry: &Entry) -> Result<Taken, EnqueueError> {
         self.entries.lock().unwrap().push(entry.clone());
-        Ok(())
+        Ok(Taken::New)
     }
-    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<(), EnqueueError>> {
+    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<Taken, EnqueueError>> {
         self.entries.lock().unwrap().extend_from_slice(entries);
-        entries.iter().map(|_| Ok(())).collect()
+        entries.iter().map(|_| Ok(Taken::New)).collect()
     }
 }
 
 impl Settle for Memory {
-    async fn settle(&self, _: &Leased, settlement: &Settlement) -> Result<(), SettleError> {
+    async fn settle(&self, _: &Leased, settlement: &Settlement, _: Option<&AttemptReport>) -> Result<(), SettleError> {
         self.settled.lock().unwrap().push(settlement.clone());
         Ok(())
     }

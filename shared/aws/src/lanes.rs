@@ -7,10 +7,10 @@
 use std::collections::{HashMap, VecDeque};
 
 use chaski_core::limits::{ENQUEUE_CALL_BYTES, ENQUEUE_CALL_ENTRIES};
-use chaski_core::ports::{EnqueueError, Entry};
+use chaski_core::ports::{EnqueueError, Entry, Taken};
 
 /// What became of an entry.
-pub(crate) type Fate = Result<(), EnqueueError>;
+pub(crate) type Fate = Result<Taken, EnqueueError>;
 
 /// An entry with its place in the caller's list.
 type Placed<'a> = (usize, &'a Entry);
@@ -121,7 +121,7 @@ mod tests {
                 .map(|entry| {
                     if takes(entry) {
                         written.push(entry);
-                        Ok(())
+                        Ok(Taken::New)
                     } else {
                         Err(EnqueueError::Unavailable("no".to_owned()))
                     }
@@ -164,7 +164,7 @@ mod tests {
         while let Some(call) = lanes.next_call() {
             assert!(call.entries().map(|entry| entry.body.len()).sum::<usize>() <= ENQUEUE_CALL_BYTES);
             sizes.push(call.entries().len());
-            let fates = call.entries().map(|_| Ok(())).collect();
+            let fates = call.entries().map(|_| Ok(Taken::New)).collect();
             lanes.told(call, fates);
         }
         assert_eq!(sizes, [4, 10, 10, 1]);
@@ -175,7 +175,7 @@ mod tests {
         let entries = [entry("a", "1"), entry("a", "2"), entry("b", "3")];
         let mut lanes = Lanes::new(entries.iter().enumerate());
         let call = lanes.next_call().unwrap();
-        lanes.told(call, vec![Ok(())]);
+        lanes.told(call, vec![Ok(Taken::New)]);
         lanes.give_up("down");
         let mut fates = lanes.fates();
         fates.sort_by_key(|(place, _)| *place);

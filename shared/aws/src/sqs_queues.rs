@@ -6,7 +6,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry};
-use chaski_core::ports::{Enqueue, EnqueueError, Entry, Leased};
+use chaski_core::ports::{Enqueue, EnqueueError, Entry, Leased, Taken};
 use chaski_core::queue::QueueName;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -124,7 +124,7 @@ impl SqsQueues {
 }
 
 impl Enqueue for SqsQueues {
-    async fn enqueue(&self, entry: &Entry) -> Result<(), EnqueueError> {
+    async fn enqueue(&self, entry: &Entry) -> Result<Taken, EnqueueError> {
         let call = self.client.send_message().queue_url(self.prefix.url(&entry.queue)).message_body(&entry.body);
         let sent = call.message_group_id(&entry.group).message_deduplication_id(&entry.dedup).send().await;
         match sent {
@@ -132,7 +132,7 @@ impl Enqueue for SqsQueues {
             Ok(answer) if answer.message_id().is_none_or(str::is_empty) => {
                 Err(EnqueueError::Unavailable("the queue's answer names no message".to_owned()))
             }
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Taken::New),
             Err(error) => {
                 let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
                 let words = describe(&error);
@@ -141,7 +141,7 @@ impl Enqueue for SqsQueues {
         }
     }
 
-    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<(), EnqueueError>> {
+    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<Taken, EnqueueError>> {
         let until = Instant::now() + ALL;
         let queues = by_queue(entries.iter().map(|entry| &entry.queue)).into_iter().map(|(queue, places)| {
             let its = places.into_iter().filter_map(|place| Some((place, entries.get(place)?)));
@@ -172,7 +172,7 @@ fn fate(answer: &SendMessageBatchOutput, id: &str) -> Fate {
         return Err(refusal(failed.code(), words));
     }
     if answer.successful().iter().any(|taken| taken.id() == id) {
-        return Ok(());
+        return Ok(Taken::New);
     }
     Err(EnqueueError::Unavailable("the queue's answer does not name it".to_owned()))
 }

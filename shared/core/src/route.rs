@@ -15,6 +15,9 @@ pub struct Route {
     pub client: Option<Pattern>,
     /// How many FIFO queues it has, from 1.
     pub shards: u32,
+    /// Attempts at once, first ones and retries together; 0 for no limit of its own. Only a home on one
+    /// machine can count them.
+    pub concurrency: u32,
 }
 
 impl Route {
@@ -33,6 +36,7 @@ pub fn default_routes() -> Vec<Route> {
         pattern: Pattern::parse(pattern),
         client: client.map(Pattern::parse),
         shards,
+        concurrency: 0,
     };
     vec![route("assignments", "pc_assignments_*", None, 1), route("messages", "*", Some("pc_*_{client}_*"), 4)]
 }

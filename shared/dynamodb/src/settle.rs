@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chaski_aws::SqsQueues;
+use chaski_core::ledger::AttemptReport;
 use chaski_core::ports::{Enqueue, Leased, Settle, SettleError, Settlement};
 
 use crate::dead_letters::DeadLetters;
@@ -24,11 +25,11 @@ impl AwsSettle {
 }
 
 impl Settle for AwsSettle {
-    async fn settle(&self, _: &Leased, settlement: &Settlement) -> Result<(), SettleError> {
+    async fn settle(&self, _: &Leased, settlement: &Settlement, _: Option<&AttemptReport>) -> Result<(), SettleError> {
         match settlement {
             Settlement::Done => Ok(()),
             Settlement::Retry(entry) => {
-                self.queues.enqueue(entry).await.map_err(|error| SettleError(error.to_string()))
+                self.queues.enqueue(entry).await.map(|_| ()).map_err(|error| SettleError(error.to_string()))
             }
             Settlement::Bury(letter) => self.dead_letters.put(letter).await,
         }

@@ -155,7 +155,8 @@ impl Home for AwsHome {
     }
 
     async fn put(&self, entry: &Entry) -> anyhow::Result<()> {
-        Box::pin(self.queues.enqueue(entry)).await.context("the queue did not take a raw entry")
+        Box::pin(self.queues.enqueue(entry)).await.context("the queue did not take a raw entry")?;
+        Ok(())
     }
 
     async fn take(&self, queue: &QueueName) -> anyhow::Result<Option<Leased>> {
@@ -163,7 +164,7 @@ impl Home for AwsHome {
     }
 
     async fn settle(&self, leased: &Leased, settlement: &Settlement) -> anyhow::Result<()> {
-        Box::pin(self.settle.settle(leased, settlement)).await?;
+        Box::pin(self.settle.settle(leased, settlement, None)).await?;
         self.places.delete(&leased.queue, std::slice::from_ref(&leased.handle)).await
     }
 

@@ -11,7 +11,7 @@ use super::*;
 use crate::testing::{Answer, sqs};
 
 pub(crate) fn entry(group: &str, body: &str) -> Entry {
-    Entry { queue: shard(0), body: body.to_owned(), group: group.to_owned(), dedup: format!("d-{body}") }
+    Entry { queue: shard(0), body: body.to_owned(), group: group.to_owned(), dedup: format!("d-{body}"), listing: None }
 }
 
 fn shard(shard: u32) -> QueueName {

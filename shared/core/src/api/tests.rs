@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::ports::{EnqueueError, Entry};
+use crate::ports::{EnqueueError, Entry, Taken};
 use crate::secret::KeyDigest;
 use crate::settings::Settings;
 use crate::time::Timestamp;
@@ -32,13 +32,13 @@ impl Chance for Sevens {
 #[derive(Clone, Default)]
 struct Queues(Arc<Mutex<Vec<Entry>>>);
 impl Enqueue for Queues {
-    async fn enqueue(&self, entry: &Entry) -> Result<(), EnqueueError> {
+    async fn enqueue(&self, entry: &Entry) -> Result<Taken, EnqueueError> {
         self.0.lock().unwrap().push(entry.clone());
-        Ok(())
+        Ok(Taken::New)
     }
-    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<(), EnqueueError>> {
+    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<Taken, EnqueueError>> {
         self.0.lock().unwrap().extend_from_slice(entries);
-        entries.iter().map(|_| Ok(())).collect()
+        entries.iter().map(|_| Ok(Taken::New)).collect()
     }
 }
 

@@ -7,8 +7,9 @@ use serde::Serialize;
 use super::{request, trail};
 use crate::envelope::{self, Envelope, Meta, Rules};
 use crate::identity;
+use crate::ledger::Listing;
 use crate::limits;
-use crate::ports::{Chance, Clock, Enqueue, EnqueueError, Entry};
+use crate::ports::{Chance, Clock, Enqueue, EnqueueError, Entry, Taken};
 use crate::problem::{FieldError, Problem};
 use crate::route;
 use crate::settings::Settings;
@@ -64,6 +65,7 @@ struct Prepared {
     entry: Entry,
     envelope: Envelope,
     meta: Meta,
+    client: Option<String>,
     receipt: Receipt,
 }
 
@@ -135,23 +137,25 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
             duplicate: false,
             warnings: accepted.warnings,
         };
+        let client = envelope.client.clone().or_else(|| route.client.as_ref()?.client(&envelope.subject));
+        let listing = Listing::of(&envelope, &meta, client.clone(), now);
         envelope.meta = Some(meta.clone());
         let entry = Entry {
             queue,
             group: identity::group_id(&meta.tenant, &envelope.subject),
             dedup: identity::dedup_id(&meta.id, meta.generation, 1, meta.hop),
             body: envelope.to_wire(),
+            listing: Some(Box::new(listing)),
         };
         check_size(&entry)?;
-        Ok(Prepared { entry, envelope, meta, receipt })
+        Ok(Prepared { entry, envelope, meta, client, receipt })
     }
 
-    fn answer(&self, prepared: Prepared, taken: Result<(), EnqueueError>) -> Result<Receipt, Problem> {
-        let Prepared { envelope, meta, receipt, .. } = prepared;
+    fn answer(&self, prepared: Prepared, taken: Result<Taken, EnqueueError>) -> Result<Receipt, Problem> {
+        let Prepared { envelope, meta, client, receipt, .. } = prepared;
         match taken {
-            Ok(()) => {
-                let found = route::find(&self.settings.routes, &envelope.subject);
-                let client = envelope.client.clone().or_else(|| found?.client.as_ref()?.client(&envelope.subject));
+            Ok(Taken::Duplicate) => Ok(Receipt { duplicate: true, ..receipt }),
+            Ok(Taken::New) => {
                 trail::accepted(&envelope, &meta, client.as_deref(), &receipt.queue);
                 Ok(receipt)
             }

@@ -8,13 +8,16 @@ use super::{bury, request, trail};
 use crate::envelope::{Envelope, Meta};
 use crate::history::{self, AttemptRecord, ErrorRecord};
 use crate::identity;
+use crate::ledger::{AttemptReport, KeptAnswer};
 use crate::limits;
 use crate::outcome::{ErrorClass, Failure, Outcome};
 use crate::ports::{Answer, CallError, Clock, Entry, Leased, Settle, SettleError, Settlement, Target};
 use crate::queue::{QueueName, Tier};
+use crate::redact;
 use crate::retry::{FirstError, Verdict};
 use crate::route;
 use crate::settings::Settings;
+use crate::shown_target::shown_target;
 use crate::time::Timestamp;
 
 /// Performs attempts, over the ports of a home.
@@ -104,7 +107,7 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
         let client = envelope.client.clone().or_else(|| found?.client.as_ref()?.client(&envelope.subject));
         let route = meta.route.clone().or_else(|| found.map(|route| route.name.clone())).unwrap_or_default();
         meta.route.get_or_insert_with(|| route.clone());
-        let (target, target_host) = request::shown_target(&envelope.message.url).unzip();
+        let (target, target_host) = shown_target(&envelope.message.url).unzip();
         Task { leased, queue: leased.queue.to_string(), envelope, meta, route, client, target, target_host }
     }
 
@@ -116,12 +119,12 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
         };
         let (now, duration) = (self.clock.now(), self.clock.elapsed().saturating_sub(began));
         let outcome = Outcome::of(&call, now);
-        task.record(at, duration, &outcome, call.as_ref().ok(), now);
+        let report = task.record(at, duration, &outcome, call.as_ref().ok(), now);
         let settlement = match &outcome {
             Outcome::Delivered => Settlement::Done,
             Outcome::Failed(failure) => self.judge(&mut task, failure, call.ok().as_ref(), now),
         };
-        self.settle.settle(task.leased, &settlement).await?;
+        self.settle.settle(task.leased, &settlement, Some(&report)).await?;
         self.tell(&task, &settlement);
         Ok(())
     }
@@ -149,6 +152,7 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
             group: identity::group_id(&meta.tenant, &task.envelope.subject),
             dedup: identity::dedup_id(&meta.id, meta.generation, meta.attempts.saturating_add(1), meta.hop),
             body: task.wire(),
+            listing: None,
         }
     }
 
@@ -156,7 +160,7 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
         let now = self.clock.now();
         task.note_error(failure, now);
         let settlement = Settlement::Bury(Box::new(bury::letter(&task, failure, None, now)));
-        self.settle.settle(task.leased, &settlement).await?;
+        self.settle.settle(task.leased, &settlement, None).await?;
         self.tell(&task, &settlement);
         Ok(())
     }
@@ -165,7 +169,7 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
         let class = if leased.queue == QueueName::LastNet { ErrorClass::LastNet } else { ErrorClass::Undecodable };
         let letter = bury::raw_letter(leased, &Failure::without_answer(class, detail), self.clock.now());
         let settlement = Settlement::Bury(Box::new(letter));
-        self.settle.settle(leased, &settlement).await?;
+        self.settle.settle(leased, &settlement, None).await?;
         if let Settlement::Bury(letter) = &settlement {
             trail::dead_letter(letter, None, None, &leased.queue.to_string());
         }
@@ -188,7 +192,7 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
 }
 
 impl Task<'_> {
-    /// Notes an attempt in `meta`, and tells of it.
+    /// Notes an attempt in `meta`, tells of it, and reports it for a ledger.
     fn record(
         &mut self,
         at: Timestamp,
@@ -196,7 +200,7 @@ impl Task<'_> {
         outcome: &Outcome,
         answer: Option<&Answer>,
         now: Timestamp,
-    ) {
+    ) -> AttemptReport {
         self.meta.attempts = self.meta.attempts.saturating_add(1);
         let record = AttemptRecord {
             n: self.meta.attempts,
@@ -218,7 +222,14 @@ impl Task<'_> {
             }
         };
         trail::attempt(self, &record, detail, delay_ms, now);
-        history::push(&mut self.meta.history, record);
+        history::push(&mut self.meta.history, record.clone());
+        let error = if *outcome == Outcome::Delivered { None } else { self.meta.last_error.clone() };
+        AttemptReport { record, answer: answer.map(|answer| self.kept(answer)), error }
+    }
+
+    fn kept(&self, answer: &Answer) -> KeptAnswer {
+        let body = redact::answer(&answer.body, &self.envelope.message.headers);
+        KeptAnswer { status: answer.status, body, truncated: answer.truncated }
     }
 
     fn note_error(&mut self, failure: &Failure, now: Timestamp) {

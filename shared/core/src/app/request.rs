@@ -85,19 +85,6 @@ fn hex(bytes: &[u8], count: usize) -> String {
     })
 }
 
-/// A target as it stands in logs, lists and metrics: scheme, host, port and path; and its host.
-#[must_use]
-pub(super) fn shown_target(raw: &str) -> Option<(String, String)> {
-    let mut url = Url::parse(raw).ok()?;
-    let host = url.host_str()?.to_owned();
-    url.set_query(None);
-    url.set_fragment(None);
-    // These two can fail only for urls without a host.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    Some((url.to_string(), host))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,11 +149,5 @@ mod tests {
         assert_eq!(body(r#","body":null"#), (b"null".to_vec(), true));
         assert_eq!(body(r#","body":"tex\u0000t""#), (b"tex\0t".to_vec(), false));
         assert_eq!(body(r#","body_base64":"/wA=""#), (vec![0xff, 0], false));
-    }
-
-    #[test]
-    fn a_shown_target_has_no_secrets() {
-        let shown = shown_target("https://user:pw@e.org:8443/a/b?token=x#frag").unwrap();
-        assert_eq!(shown, ("https://e.org:8443/a/b".to_owned(), "e.org".to_owned()));
     }
 }

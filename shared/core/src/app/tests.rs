@@ -11,9 +11,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::dead_letter::DeadLetter;
 use crate::envelope::Envelope;
+use crate::ledger::AttemptReport;
 use crate::ports::{
     Answer, CallError, Chance, Clock, Enqueue, EnqueueError, Entry, Leased, Outgoing, Settle, SettleError, Settlement,
-    Target,
+    Taken, Target,
 };
 use crate::queue::{QueueName, Tier};
 use crate::settings::Settings;
@@ -63,7 +64,12 @@ struct Book {
 }
 
 impl Settle for Arc<Book> {
-    async fn settle(&self, leased: &Leased, settlement: &Settlement) -> Result<(), SettleError> {
+    async fn settle(
+        &self,
+        leased: &Leased,
+        settlement: &Settlement,
+        _: Option<&AttemptReport>,
+    ) -> Result<(), SettleError> {
         if self.refuses.contains(&leased.entry_id) {
             return Err(SettleError("scripted".to_owned()));
         }
@@ -351,14 +357,14 @@ struct Queues {
 }
 
 impl Enqueue for Arc<Queues> {
-    async fn enqueue(&self, entry: &Entry) -> Result<(), EnqueueError> {
+    async fn enqueue(&self, entry: &Entry) -> Result<Taken, EnqueueError> {
         if self.down {
             return Err(EnqueueError::Unavailable("scripted".to_owned()));
         }
         self.taken.lock().unwrap().push(entry.clone());
-        Ok(())
+        Ok(Taken::New)
     }
-    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<(), EnqueueError>> {
+    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<Taken, EnqueueError>> {
         let mut fates = Vec::new();
         for entry in entries {
             fates.push(self.enqueue(entry).await);

@@ -8,6 +8,7 @@ use super::request;
 use crate::envelope::{Envelope, Meta};
 use crate::history::AttemptRecord;
 use crate::logger::TRAIL;
+use crate::shown_target::shown_target;
 use crate::time::Timestamp;
 
 /// CloudWatch's namespace of our metrics.
@@ -18,7 +19,7 @@ const DIMENSIONS: &str = r#"[["service.name","service.version","chaski.route","c
 
 /// A message was accepted, and is durable.
 pub(super) fn accepted(envelope: &Envelope, meta: &Meta, client: Option<&str>, queue: &str) {
-    let target = request::shown_target(&envelope.message.url);
+    let target = shown_target(&envelope.message.url);
     info!(
         target: TRAIL,
         {

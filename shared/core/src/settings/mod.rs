@@ -5,6 +5,7 @@ mod producers;
 mod reader;
 mod retries;
 mod routes;
+mod serve;
 
 use std::fmt;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use reader::Reader;
 
 pub use producers::{Producer, Scope};
 pub use reader::variable;
+pub use serve::{Durability, LimitSettings, RetentionSettings, ServeSettings, TlsSettings};
 
 /// The file's name, in the package of a function and in the folder of a process.
 pub const FILE: &str = "chaski.toml";
@@ -40,6 +42,8 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// `[aws]`
     pub aws: AwsNames,
+    /// What only `chaski serve` asks for: `listen`, `data`, `durability`, `[limits]`, `[retention]`, `[tls]`.
+    pub serve: ServeSettings,
 }
 
 /// What is logged besides a message's own trail, which is always logged.
@@ -121,9 +125,6 @@ impl fmt::Display for SettingsError {
 
 impl std::error::Error for SettingsError {}
 
-/// Settings of the other home; their names are known here, their values are its business.
-const ELSEWHERE: [&str; 6] = ["listen", "data", "durability", "limits", "retention", "tls"];
-
 /// Where a function of AWS Lambda finds its Runtime API; no target may ever be that address.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
@@ -144,8 +145,9 @@ impl Settings {
             producers: producers::read(&mut reader),
             routes: routes::read(&mut reader),
             aws: AwsNames { queue_prefix: reader.text("aws.queue_prefix", ""), table: reader.text("aws.table", "") },
+            serve: serve::read(&mut reader),
         };
-        reader.refuse_unknown(&ELSEWHERE);
+        reader.refuse_unknown();
         if reader.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError(reader.mistakes)) }
     }
 }

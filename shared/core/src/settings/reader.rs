@@ -1,6 +1,7 @@
 //! Reads settings one by one, from the file and from the environment, and remembers every mistake.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::{Table, Value};
@@ -15,6 +16,9 @@ pub(super) struct Reader<'a> {
     known: BTreeSet<String>,
     pub(super) mistakes: Vec<Mistake>,
 }
+
+/// A span without an end.
+const FOREVER: &str = "forever";
 
 /// The environment variable of a setting: `http.max_timeout` is `CHASKI_HTTP_MAX_TIMEOUT`.
 #[must_use]
@@ -90,6 +94,29 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// A whole number within bounds, both included.
+    pub(super) fn number(&mut self, setting: &str, default: u32, bounds: RangeInclusive<u32>) -> u32 {
+        let read = match self.scalar(setting) {
+            None => return default,
+            Some(Value::Integer(value)) => u32::try_from(value).ok(),
+            Some(Value::String(text)) => text.parse().ok(),
+            Some(_) => None,
+        };
+        read.filter(|value| bounds.contains(value)).unwrap_or_else(|| {
+            self.wrong(setting, format!("must be a whole number from {} to {}", bounds.start(), bounds.end()));
+            default
+        })
+    }
+
+    /// A span of time, or `forever`.
+    pub(super) fn span_or_forever(&mut self, setting: &str, default: Option<Duration>) -> Option<Duration> {
+        match self.scalar(setting) {
+            None => default,
+            Some(Value::String(text)) if text == FOREVER => None,
+            Some(_) => Some(self.span(setting, default.unwrap_or_default())),
+        }
+    }
+
     /// A list of texts. Lists come from the file only.
     pub(super) fn texts(&mut self, setting: &str) -> Vec<String> {
         let value = self.value(setting);
@@ -123,14 +150,14 @@ impl<'a> Reader<'a> {
         Some(tables)
     }
 
-    /// Names every setting of the file that nobody asked for. `elsewhere` are those of other homes.
-    pub(super) fn refuse_unknown(&mut self, elsewhere: &[&str]) {
+    /// Names every setting of the file that nobody asked for.
+    pub(super) fn refuse_unknown(&mut self) {
         let mut found = Vec::new();
         leaves("", &self.file, &mut found);
         for name in found {
             let belongs =
                 |known: &str| name == known || name.strip_prefix(known).is_some_and(|rest| rest.starts_with('.'));
-            if !self.known.iter().any(|known| belongs(known)) && !elsewhere.iter().any(|known| belongs(known)) {
+            if !self.known.iter().any(|known| belongs(known)) {
                 self.wrong(&name, "is not a setting");
             }
         }

@@ -54,10 +54,17 @@ fn read_route(reader: &mut Reader<'_>, at: &str, mut table: Table) -> Route {
         reader.wrong(&format!("{at}.shards"), format!("must be 1 to {SHARDS}"));
     }
     refuse_unserved(reader, at, &mut table);
+    let concurrency = match table.remove("concurrency") {
+        None => Some(0),
+        Some(value) => value.as_integer().and_then(|n| u32::try_from(n).ok()),
+    };
+    if concurrency.is_none() {
+        reader.wrong(&format!("{at}.concurrency"), "must be a number of attempts, 0 for no limit of its own");
+    }
     for name in table.keys() {
         reader.wrong(&format!("{at}.{name}"), "is not a setting");
     }
-    Route { name, pattern: Pattern::parse(&pattern), client, shards }
+    Route { name, pattern: Pattern::parse(&pattern), client, shards, concurrency: concurrency.unwrap_or(0) }
 }
 
 /// What the contract names and this version does not do is said at the start, never ignored.
@@ -69,13 +76,6 @@ fn refuse_unserved(reader: &mut Reader<'_>, at: &str, table: &mut Table) {
             reader.wrong(&format!("{at}.ordering"), "strict is not served by this version yet");
         }
         Some(_) => reader.wrong(&format!("{at}.ordering"), "must be relaxed or strict"),
-    }
-    match table.remove("concurrency") {
-        None | Some(Value::Integer(0)) => {}
-        Some(Value::Integer(1..)) => {
-            reader.wrong(&format!("{at}.concurrency"), "a limit of a route's own is not served by this version yet");
-        }
-        Some(_) => reader.wrong(&format!("{at}.concurrency"), "must be a number of attempts, 0 for no limit"),
     }
 }
 

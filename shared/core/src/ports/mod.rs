@@ -9,8 +9,13 @@ use std::time::Duration;
 use url::Url;
 
 use crate::dead_letter::DeadLetter;
+use crate::ledger::{AttemptReport, Listing};
 use crate::queue::QueueName;
 use crate::time::Timestamp;
+
+mod desk;
+
+pub use desk::{Buried, CancelCount, Cancelled, DeadLetters, DeskError, Ledger, Pauses, QueueRecord, Queues, Replayed};
 
 /// The wall clock. Stamps only: no delay is measured with it.
 pub trait Clock: Send + Sync {
@@ -38,6 +43,18 @@ pub struct Entry {
     pub group: String,
     /// Entries with the same one are one entry, within the queue's window. 43 characters of base64url.
     pub dedup: String,
+    /// What a home with a ledger lists of the message. Without it such a home reads the text; other homes
+    /// have no use for it.
+    pub listing: Option<Box<Listing>>,
+}
+
+/// What became of an entry that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is in its queue. Where the home does not know its own past, this says no more than that.
+    New,
+    /// It was taken before, and is not taken a second time.
+    Duplicate,
 }
 
 /// Why the queue did not take an entry.
@@ -55,13 +72,13 @@ pub enum EnqueueError {
 pub trait Enqueue: Send + Sync {
     /// Writes one entry. `Ok` means that it survives a crash; an error that it may or may not be there.
     /// Ends within ten seconds.
-    fn enqueue(&self, entry: &Entry) -> impl Future<Output = Result<(), EnqueueError>> + Send;
+    fn enqueue(&self, entry: &Entry) -> impl Future<Output = Result<Taken, EnqueueError>> + Send;
 
     /// Writes entries of any queues and tells the fate of each, in their order; the promise for each is that
     /// of [`Enqueue::enqueue`]. Entries of one group are written in their order: what follows an entry of
     /// its group that was not taken is not written, and is [`EnqueueError::Unavailable`]. A queue that is
     /// down is given up within ten seconds; all together ends within 25.
-    fn enqueue_all(&self, entries: &[Entry]) -> impl Future<Output = Vec<Result<(), EnqueueError>>> + Send;
+    fn enqueue_all(&self, entries: &[Entry]) -> impl Future<Output = Vec<Result<Taken, EnqueueError>>> + Send;
 }
 
 /// One entry received from a queue, leased to this process.
@@ -104,8 +121,14 @@ pub struct SettleError(pub String);
 /// Settling a lease.
 pub trait Settle: Send + Sync {
     /// Makes the effect durable before the lease ends. After an error the message is seen again,
-    /// unchanged; doing the same settlement twice has the effect of doing it once.
-    fn settle(&self, leased: &Leased, settlement: &Settlement) -> impl Future<Output = Result<(), SettleError>> + Send;
+    /// unchanged; doing the same settlement twice has the effect of doing it once. `attempt` is the one that
+    /// was made, if one was, for the ledger of a home that has one.
+    fn settle(
+        &self,
+        leased: &Leased,
+        settlement: &Settlement,
+        attempt: Option<&AttemptReport>,
+    ) -> impl Future<Output = Result<(), SettleError>> + Send;
 
     /// Makes entries that were not settled visible again, each after its delay, in the order given.
     /// A comfort, not a promise: what can't be changed comes back when its lease ends.
