@@ -118,7 +118,8 @@ fn rows(
 /// accepted = pending + ended: every message that is not at its end has its entry, every entry its message, and
 /// the depths are what a count says.
 fn balance(connection: &Connection, report: &mut Report) {
-    let ends = MessageState::ALL.into_iter().filter(|state| state.is_end()).map(|state| state_number(state).to_string());
+    let ends =
+        MessageState::ALL.into_iter().filter(|state| state.is_end()).map(|state| state_number(state).to_string());
     let ends = ends.collect::<Vec<_>>().join(", ");
     let checks = [
         (
@@ -147,7 +148,8 @@ fn balance(connection: &Connection, report: &mut Report) {
         (
             "queues",
             "has another depth than its entries count",
-            "SELECT no FROM queues WHERE depth <> (SELECT count(*) FROM entries WHERE entries.queue = queues.no)".to_owned(),
+            "SELECT no FROM queues WHERE depth <> (SELECT count(*) FROM entries WHERE entries.queue = queues.no)"
+                .to_owned(),
         ),
     ];
     for (table, detail, sql) in checks {

@@ -27,8 +27,7 @@ impl Folder {
     /// # Errors
     /// The folder can't be used, or another process uses it; known at once.
     pub fn lock(path: &Path) -> Result<Self, OpenError> {
-        let unusable =
-            |error: std::io::Error| OpenError::Folder { folder: path.to_owned(), detail: error.to_string() };
+        let unusable = |error: std::io::Error| OpenError::Folder { folder: path.to_owned(), detail: error.to_string() };
         std::fs::create_dir_all(path).map_err(unusable)?;
         let lock =
             OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(unusable)?;

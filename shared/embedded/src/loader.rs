@@ -91,7 +91,11 @@ impl Loader<'_> {
             let now = self.shared.clock.now();
             let ran_out = schedule.pass_time(now);
             if ran_out > 0 {
-                warn!(event.action = "leases_ran_out", leases = ran_out, "leases ran out; their entries are seen again");
+                warn!(
+                    event.action = "leases_ran_out",
+                    leases = ran_out,
+                    "leases ran out; their entries are seen again"
+                );
             }
             if now - self.last_round > ROUND_ANYWAY {
                 self.last_round = now;
@@ -208,9 +212,8 @@ impl Loader<'_> {
         let fallen: Vec<(i64, i64, i64)> = {
             let sql = "SELECT due, seq, line FROM entries WHERE due IS NOT NULL AND (due, seq) > (?1, ?2) ORDER BY due, seq LIMIT ?3";
             let mut statement = self.connection.prepare_cached(sql)?;
-            let rows = statement.query_map([self.due.0, self.due.1, DUE_STEP], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?;
+            let rows = statement
+                .query_map([self.due.0, self.due.1, DUE_STEP], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
             rows.collect::<rusqlite::Result<_>>()?
         };
         for (due, seq, line) in fallen.iter().copied() {
@@ -245,9 +248,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Read> {
     match EntryRow::read(row) {
         Ok((entry, true)) => Ok(Read::Whole(entry)),
         Ok((entry, false)) => Ok(Read::Damaged(entry.seq)),
-        Err(
-            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..),
-        ) => Ok(Read::Damaged(row.get(0)?)),
+        Err(FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)) => {
+            Ok(Read::Damaged(row.get(0)?))
+        }
         Err(error) => Err(error),
     }
 }

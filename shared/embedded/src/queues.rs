@@ -22,11 +22,10 @@ impl QueueTable {
     /// Reads the queues of the file, and adds those of the routes that are missing. A queue of a route that is
     /// gone stays: its entries are delivered.
     pub(crate) fn open(connection: &Connection, routes: &[Route]) -> rusqlite::Result<Self> {
-        let shards = routes.iter().flat_map(|route| {
-            (0..route.shards).map(|shard| QueueName::Shard { route: route.name.clone(), shard })
-        });
-        let own: Vec<QueueName> =
-            shards.chain(Tier::ALL.map(QueueName::Tier)).chain([QueueName::LastNet]).collect();
+        let shards = routes
+            .iter()
+            .flat_map(|route| (0..route.shards).map(|shard| QueueName::Shard { route: route.name.clone(), shard }));
+        let own: Vec<QueueName> = shards.chain(Tier::ALL.map(QueueName::Tier)).chain([QueueName::LastNet]).collect();
         let mut insert = connection.prepare("INSERT INTO queues (name) VALUES (?1) ON CONFLICT DO NOTHING")?;
         for queue in &own {
             insert.execute([queue.to_string()])?;

@@ -11,8 +11,7 @@ use crate::store::connect;
 
 /// Tables by what a damaged page costs: rows are read in pieces by their numbers, so that the rest is found behind
 /// a damaged place.
-const NUMBERED: [(&str, &str); 4] =
-    [("queues", "no"), ("messages", "no"), ("entries", "seq"), ("dead_letters", "no")];
+const NUMBERED: [(&str, &str); 4] = [("queues", "no"), ("messages", "no"), ("entries", "seq"), ("dead_letters", "no")];
 /// Tables without numbers, which are read from both ends.
 const OTHERS: [&str; 5] = ["store", "labels", "attempts", "moves", "pauses"];
 

@@ -95,7 +95,9 @@ mod tests {
         let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!(version, VERSION);
         let made: i64 = connection
-            .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL", [], |row| row.get(0))
+            .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL", [], |row| {
+                row.get(0)
+            })
             .unwrap();
         assert_eq!(usize::try_from(made).unwrap(), look_up_names().count());
     }

@@ -10,7 +10,12 @@ use super::{Look, LookError};
 use crate::row::{LETTER_COLUMNS, LETTER_SHORT_COLUMNS, LetterRow};
 
 /// One record; the newest generation, unless one is named.
-pub(crate) fn letter(connection: &Connection, id: &str, generation: Option<u32>, whose: &Whose) -> Look<Option<Buried>> {
+pub(crate) fn letter(
+    connection: &Connection,
+    id: &str,
+    generation: Option<u32>,
+    whose: &Whose,
+) -> Look<Option<Buried>> {
     let sql = format!(
         "SELECT {LETTER_COLUMNS} FROM dead_letters WHERE id = ?1 AND (?2 IS NULL OR generation = ?2)
          ORDER BY generation DESC LIMIT 1"
@@ -50,10 +55,8 @@ pub(crate) fn letters_for_replay(
         clause.and_always("(accepted_no, no) > (?, ?)".to_owned());
         clause.values.extend([Value::from(accepted), Value::from(no)]);
     }
-    let sql = format!(
-        "SELECT {LETTER_COLUMNS}, no FROM dead_letters {} ORDER BY accepted_no, no LIMIT ?",
-        clause.text()
-    );
+    let sql =
+        format!("SELECT {LETTER_COLUMNS}, no FROM dead_letters {} ORDER BY accepted_no, no LIMIT ?", clause.text());
     page_of(connection, &sql, clause, page, |row, no| format!("{}.{no}", row.accepted_no))
 }
 

@@ -30,7 +30,8 @@ pub(crate) fn message(
         .prepare_cached(&format!("SELECT {columns}, {STANDING} FROM messages {JOINS} WHERE id = ?1"))?
         .query_row([IdValue(id.to_owned())], |row| read(row, busy))
         .optional()?;
-    let Some((no, mut record)) = found.filter(|(_, record)| whose.has(&record.listing.tenant, &record.listing.producer))
+    let Some((no, mut record)) =
+        found.filter(|(_, record)| whose.has(&record.listing.tenant, &record.listing.producer))
     else {
         return Ok(None);
     };
@@ -54,10 +55,8 @@ pub(crate) fn messages(
     let columns = qualified();
     let (from, limit) = (source(filter), i64::try_from(page.limit).unwrap_or(i64::MAX));
     clause.values.push(Value::from(limit.saturating_add(1)));
-    let sql = format!(
-        "SELECT {columns}, {STANDING} FROM {from} {JOINS} {} ORDER BY messages.no DESC LIMIT ?",
-        clause.text()
-    );
+    let sql =
+        format!("SELECT {columns}, {STANDING} FROM {from} {JOINS} {} ORDER BY messages.no DESC LIMIT ?", clause.text());
     let mut statement = connection.prepare_cached(&sql)?;
     let mut found: Vec<(i64, MessageRecord)> = statement
         .query_map(params_from_iter(clause.values), |row| read(row, busy))?
@@ -84,11 +83,7 @@ pub(crate) fn open_messages(
     clause.and_always("messages.state IN (0, 1, 2)".to_owned());
     clause.and("messages.no < ?", Some(below));
     clause.values.push(Value::from(i64::try_from(limit).unwrap_or(i64::MAX)));
-    let sql = format!(
-        "SELECT messages.no FROM {} {} ORDER BY messages.no DESC LIMIT ?",
-        source(filter),
-        clause.text()
-    );
+    let sql = format!("SELECT messages.no FROM {} {} ORDER BY messages.no DESC LIMIT ?", source(filter), clause.text());
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(clause.values), |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

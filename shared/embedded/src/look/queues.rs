@@ -18,9 +18,8 @@ pub(crate) fn queues(connection: &Connection, shared: &Shared) -> Look<Vec<Queue
     let mut records = Vec::new();
     for no in shared.queues.all() {
         let Some(queue) = shared.queues.name(*no) else { continue };
-        let depth: i64 = connection
-            .prepare_cached("SELECT depth FROM queues WHERE no = ?1")?
-            .query_row([no], |row| row.get(0))?;
+        let depth: i64 =
+            connection.prepare_cached("SELECT depth FROM queues WHERE no = ?1")?.query_row([no], |row| row.get(0))?;
         let oldest: Option<i64> = connection
             .prepare_cached("SELECT sent_at FROM entries WHERE queue = ?1 ORDER BY seq LIMIT 1")?
             .query_row([no], |row| row.get(0))

@@ -36,7 +36,8 @@ pub(crate) struct EntryRow {
 pub(crate) const COLUMNS: &str = "seq, line, queue, message, due, sent_at, grp, host, route, body, sum";
 
 /// Writes a row.
-pub(crate) const INSERT: &str = "INSERT INTO entries (seq, line, queue, message, due, sent_at, grp, host, route, body, sum)
+pub(crate) const INSERT: &str =
+    "INSERT INTO entries (seq, line, queue, message, due, sent_at, grp, host, route, body, sum)
     VALUES (:seq, :line, :queue, :message, :due, :sent_at, :grp, :host, :route, :body, :sum)";
 
 impl EntryRow {

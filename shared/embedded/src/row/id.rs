@@ -38,11 +38,9 @@ mod tests {
     #[test]
     fn an_id_reads_as_it_was_written_and_a_uuid_takes_16_bytes() {
         let connection = Connection::open_in_memory().unwrap();
-        for (id, bytes) in [
-            ("0193f0a0-0000-7000-8000-000000000001", 16),
-            ("0193F0A0-0000-7000-8000-000000000001", 36),
-            ("7-1", 3),
-        ] {
+        for (id, bytes) in
+            [("0193f0a0-0000-7000-8000-000000000001", 16), ("0193F0A0-0000-7000-8000-000000000001", 36), ("7-1", 3)]
+        {
             let read: (IdValue, i64) = connection
                 .query_row("SELECT ?1, length(CAST(?1 AS BLOB))", [IdValue(id.to_owned())], |row| {
                     Ok((row.get(0)?, row.get(1)?))

@@ -30,11 +30,13 @@ pub(crate) const COLUMNS: &str = "id, generation, tenant, producer, ord, subject
     first_error, last_error, attempts, message, response, entry_sent_at, died_at, damaged, sum, accepted_no, replayed_at";
 
 /// The same without the large ones, for lists.
-pub(crate) const SHORT_COLUMNS: &str = "id, generation, tenant, producer, ord, subject, client, target, host, received_at,
+pub(crate) const SHORT_COLUMNS: &str =
+    "id, generation, tenant, producer, ord, subject, client, target, host, received_at,
     first_error, last_error, attempts, x'', NULL, entry_sent_at, died_at, damaged, sum, accepted_no, replayed_at";
 
 /// Writes a row, on the condition that the same message in the same generation has none.
-pub(crate) const INSERT: &str = "INSERT INTO dead_letters (id, generation, tenant, producer, ord, subject, client, target, host,
+pub(crate) const INSERT: &str =
+    "INSERT INTO dead_letters (id, generation, tenant, producer, ord, subject, client, target, host,
         received_at, first_error, last_error, class, status, attempts, message, response, entry_sent_at, died_at,
         damaged, sum, accepted_no)
     VALUES (:id, :generation, :tenant, :producer, :ord, :subject, :client, :target, :host, :received_at, :first_error,

@@ -27,10 +27,8 @@ const WRITER_CACHE_KIB: i64 = 12 * 1_024;
 
 pub(super) fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Inner, OpenError> {
     let folder = Folder::lock(&options.data)?;
-    let database = |error: rusqlite::Error| OpenError::Database {
-        folder: options.data.clone(),
-        detail: error.to_string(),
-    };
+    let database =
+        |error: rusqlite::Error| OpenError::Database { folder: options.data.clone(), detail: error.to_string() };
     if folder.damaged().exists() {
         salvage::salvage(&folder, options.vfs.as_deref()).map_err(database)?;
     }
@@ -99,12 +97,7 @@ pub(crate) fn connect(path: &Path, vfs: Option<&str>, flags: OpenFlags) -> rusql
     }
 }
 
-fn start(
-    folder: Folder,
-    connection: Connection,
-    options: Options,
-    clock: Arc<dyn Clock>,
-) -> rusqlite::Result<Inner> {
+fn start(folder: Folder, connection: Connection, options: Options, clock: Arc<dyn Clock>) -> rusqlite::Result<Inner> {
     let clock = StoreClock::start(clock);
     let queues = QueueTable::open(&connection, &options.routes)?;
     tame_dues(&connection, &options, &queues, clock.now())?;
@@ -127,7 +120,8 @@ fn start(
     let thread = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
     let (desk, writing) = writer::start(connection, next, reserve, shared.clone()).map_err(thread)?;
     let loading = loader::start(shared.clone(), readers.clone(), desk.clone()).map_err(thread)?;
-    let keeping = maintenance::start(shared.clone(), readers.clone(), desk.clone(), options.retention).map_err(thread)?;
+    let keeping =
+        maintenance::start(shared.clone(), readers.clone(), desk.clone(), options.retention).map_err(thread)?;
     Ok(Inner {
         shared,
         readers,

@@ -18,10 +18,10 @@ use uuid::Builder;
 
 use super::Store;
 use super::clock::millis;
+use crate::backup;
 use crate::look::{self, Look, LookError};
 use crate::schedule::Token;
 use crate::writer::{Cancel, Delete, Enqueued, Hold, Release, Replay, SettleJob};
-use crate::backup;
 
 /// A producer is answered within this time, whatever the disk does.
 const TAKE: Duration = Duration::from_secs(9);
@@ -139,12 +139,7 @@ impl Ledger for Store {
 }
 
 impl DeadLetters for Store {
-    async fn dead_letter(
-        &self,
-        id: &str,
-        generation: Option<u32>,
-        whose: &Whose,
-    ) -> Result<Option<Buried>, DeskError> {
+    async fn dead_letter(&self, id: &str, generation: Option<u32>, whose: &Whose) -> Result<Option<Buried>, DeskError> {
         let (id, whose) = (id.to_owned(), whose.clone());
         self.look(move |connection| look::letter(connection, &id, generation, &whose)).await
     }
@@ -189,9 +184,8 @@ impl Queues for Store {
 
 impl Pauses for Store {
     async fn pause(&self, scope: &PauseScope) -> Result<(Pause, bool), DeskError> {
-        let chance: Vec<u8> = self
-            .look(|connection| Ok(connection.query_row("SELECT randomblob(10)", [], |row| row.get(0))?))
-            .await?;
+        let chance: Vec<u8> =
+            self.look(|connection| Ok(connection.query_row("SELECT randomblob(10)", [], |row| row.get(0))?)).await?;
         let now = u64::try_from(self.shared().clock.now()).unwrap_or(0);
         let chance = chance.first_chunk().copied().unwrap_or_default();
         let id = Builder::from_unix_timestamp_millis(now, &chance).into_uuid().to_string();

@@ -125,7 +125,9 @@ fn take_foreign(transaction: &mut Transaction<'_>, entry: &Entry, queue: i64) ->
     if known.is_some_and(|at| at >= now - transaction.shared.keys_ms) {
         return Ok(None);
     }
-    transaction.prepare("INSERT OR REPLACE INTO moves (dedup, at) VALUES (?1, ?2)")?.execute(params![entry.dedup, now])?;
+    transaction
+        .prepare("INSERT OR REPLACE INTO moves (dedup, at) VALUES (?1, ?2)")?
+        .execute(params![entry.dedup, now])?;
     let seq = transaction.number();
     let listing = Envelope::read(&entry.body).ok().map(|envelope| list(transaction, &envelope, seq));
     let message = match &listing {

@@ -63,7 +63,8 @@ impl Purge {
     /// Looks at the next messages; whether there may be more.
     fn purge_messages(&self, transaction: &mut Transaction<'_>, progress: &mut Progress) -> rusqlite::Result<bool> {
         let Some(before) = self.ended_before else { return Ok(false) };
-        let last = last(transaction, "SELECT no FROM messages WHERE no > ?1 ORDER BY no LIMIT 1 OFFSET ?2", progress.message)?;
+        let last =
+            last(transaction, "SELECT no FROM messages WHERE no > ?1 ORDER BY no LIMIT 1 OFFSET ?2", progress.message)?;
         let until = last.unwrap_or(i64::MAX);
         // A dead message stays as long as its dead letter does.
         let ended: Vec<i64> = transaction

@@ -123,9 +123,11 @@ fn move_on(
     };
     transaction.insert_entry(&row)?;
     if let Some(message) = held.message {
-        transaction
-            .prepare("UPDATE messages SET state = ?2, entry = ?3 WHERE no = ?1")?
-            .execute([message, state_number(MessageState::Retrying), seq])?;
+        transaction.prepare("UPDATE messages SET state = ?2, entry = ?3 WHERE no = ?1")?.execute([
+            message,
+            state_number(MessageState::Retrying),
+            seq,
+        ])?;
         note_last(transaction, message, attempt)?;
     }
     Ok(row)
