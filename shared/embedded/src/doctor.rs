@@ -76,8 +76,7 @@ fn structure(connection: &Connection, report: &mut Report) {
     }
     let check = || -> rusqlite::Result<Vec<String>> {
         let mut statement = connection.prepare(&format!("PRAGMA integrity_check({NAMED})"))?;
-        let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect();
-        lines
+        statement.query_map([], |row| row.get::<_, String>(0))?.collect()
     };
     match check() {
         Ok(lines) => lines.into_iter().filter(|line| line != "ok").for_each(|line| report.find("file", line)),

@@ -1,5 +1,6 @@
-//! The thread that keeps the file small: it folds the log into it, deletes what its retention is over for, and
-//! gives free pages back to the disk. All in small steps, between which the writer goes on.
+//! The thread that keeps the house: it writes the look-ups of messages, folds the log into the file, deletes what
+//! its retention is over for, and gives free pages back to the disk. All in small steps, between which the writer
+//! goes on.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use std::time::{Duration, Instant};
 use chaski_core::settings::RetentionSettings;
 use rusqlite::Connection;
 
+use crate::finds;
 use crate::look::Readers;
 use crate::schedule::Millis;
 use crate::store::{Shared, millis};
-use crate::writer::{Desk, DropPages, Fold, Progress, Purge, is_damage};
+use crate::writer::{Desk, DropPages, Fold, Index, Progress, Purge, is_damage};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
@@ -21,6 +23,13 @@ const LOOK: Duration = Duration::from_millis(250);
 const LOG_BYTES: u64 = 32 * 1_024 * 1_024;
 /// Between two passes of the retention.
 const PURGE: Duration = Duration::from_secs(10);
+/// The look-ups are written when so many messages are not in them …
+const TAIL: i64 = 20_000;
+/// … or when some are not and it is quiet: fewer than this came since the last look.
+const QUIET: i64 = 200;
+/// Messages taken into the look-ups at once, and keys written in a step.
+const INDEX_MESSAGES: usize = 50_000;
+const INDEX_STEP: usize = 1_000;
 /// Pages given back in a step.
 const PAGES: u32 = 256;
 /// Pages that may lie free, as a part of the file: new rows use them.
@@ -38,7 +47,7 @@ pub(crate) fn start(
             Ok(connection) => connection,
             Err(error) => return shared.fail(&format!("the store can't be read: {error}"), is_damage(&error)),
         };
-        let mut keeper = Keeper { shared: &shared, connection, desk, retention, log };
+        let mut keeper = Keeper { shared: &shared, connection, desk, retention, log, tail: 0 };
         keeper.run();
     })
 }
@@ -49,6 +58,8 @@ struct Keeper<'a> {
     desk: Desk,
     retention: RetentionSettings,
     log: PathBuf,
+    /// How many messages were not in the look-ups at the last look.
+    tail: i64,
 }
 
 impl Keeper<'_> {
@@ -57,6 +68,9 @@ impl Keeper<'_> {
         while !self.shared.is_closing() {
             if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
                 self.fold();
+            }
+            if self.shared.is_taking().is_ok() && self.index().is_none() {
+                return;
             }
             if purged.is_none_or(|at| at.elapsed() >= PURGE) && self.shared.is_taking().is_ok() {
                 if self.purge().is_none() {
@@ -74,6 +88,41 @@ impl Keeper<'_> {
         // A failure shows in the writer, whose log it is; here it only means that the log grows on.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         self.desk.hand_in(Box::new(Fold), self.shared);
+    }
+
+    /// Writes the look-ups of the tail, if it is long or nothing else is to be done; `None` when the store has ended.
+    fn index(&mut self) -> Option<()> {
+        let tail = self.read(finds::tail_length)?;
+        let quiet = tail > 0 && tail - self.tail < QUIET;
+        self.tail = tail;
+        if tail < TAIL && !quiet {
+            return Some(());
+        }
+        let (keys, last) = self.read(|connection| finds::tail(connection, INDEX_MESSAGES))?;
+        let mut steps = keys.chunks(INDEX_STEP).peekable();
+        while let Some(step) = steps.next() {
+            let began = Instant::now();
+            let up_to = last.filter(|_| steps.peek().is_none());
+            let (reply, told) = channel();
+            self.desk.hand_in(Box::new(Index { keys: step.to_vec(), up_to, reply }), self.shared);
+            told.recv().ok()?;
+            if self.shared.is_closing() {
+                return None;
+            }
+            std::thread::park_timeout(began.elapsed());
+        }
+        Some(())
+    }
+
+    /// Reads; `None` when the store has ended, or ends with this.
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Option<T> {
+        match read(&self.connection) {
+            Ok(read) => Some(read),
+            Err(error) => {
+                self.shared.fail(&format!("reading failed: {error}"), is_damage(&error));
+                None
+            }
+        }
     }
 
     /// One pass of the retention; `None` when the store has ended.

@@ -13,7 +13,7 @@ use crate::store::connect;
 /// a damaged place.
 const NUMBERED: [(&str, &str); 4] = [("queues", "no"), ("messages", "no"), ("entries", "seq"), ("dead_letters", "no")];
 /// Tables without numbers, which are read from both ends.
-const OTHERS: [&str; 5] = ["store", "labels", "attempts", "moves", "pauses"];
+const OTHERS: [&str; 4] = ["store", "attempts", "moves", "pauses"];
 
 /// Makes a new database of what can be read, and puts it in the damaged one's place.
 pub(crate) fn salvage(folder: &Folder, vfs: Option<&str>) -> rusqlite::Result<()> {
@@ -151,7 +151,7 @@ fn copy_rows(
 fn balance(target: &Connection) -> rusqlite::Result<()> {
     target.execute_batch(
         "BEGIN;
-         DELETE FROM queues WHERE no NOT IN (SELECT no FROM queues);
+         DELETE FROM store WHERE key = 'found_up_to';
          UPDATE queues SET depth = (SELECT count(*) FROM entries WHERE entries.queue = queues.no);
          UPDATE messages SET state = 4, entry = NULL, ended_at = received_at,
              error = json_object('class', 'internal', 'detail', 'its entry was lost in a damaged store',

@@ -20,8 +20,7 @@ pub(crate) fn letter(
         "SELECT {LETTER_COLUMNS} FROM dead_letters WHERE id = ?1 AND (?2 IS NULL OR generation = ?2)
          ORDER BY generation DESC LIMIT 1"
     );
-    let found =
-        connection.prepare_cached(&sql)?.query_row(params![id, generation], |row| LetterRow::read(row)).optional()?;
+    let found = connection.prepare_cached(&sql)?.query_row(params![id, generation], LetterRow::read).optional()?;
     let has = |row: &LetterRow| whose.has(&row.letter.tenant, row.letter.producer.as_deref().unwrap_or_default());
     Ok(found.map(|(row, _)| row).filter(has).map(buried))
 }

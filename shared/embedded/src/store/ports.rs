@@ -13,7 +13,6 @@ use chaski_core::ports::{
     QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
 };
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 use uuid::Builder;
 
 use super::Store;
@@ -21,7 +20,7 @@ use super::clock::millis;
 use crate::backup;
 use crate::look::{self, Look, LookError};
 use crate::schedule::Token;
-use crate::writer::{Cancel, Delete, Enqueued, Hold, Release, Replay, SettleJob};
+use crate::writer::{Cancel, Delete, Enqueued, Hold, Release, Replay, SettleJob, Told};
 
 /// A producer is answered within this time, whatever the disk does.
 const TAKE: Duration = Duration::from_secs(9);
@@ -243,7 +242,7 @@ impl Store {
     }
 }
 
-async fn answer<T>(told: oneshot::Receiver<Result<T, String>>) -> Result<T, DeskError> {
+async fn answer<T>(told: Told<T>) -> Result<T, DeskError> {
     match tokio::time::timeout(TAKE, told).await {
         Ok(Ok(answer)) => answer.map_err(DeskError::Unavailable),
         Ok(Err(_)) => Err(DeskError::Unavailable("the store has ended".to_owned())),

@@ -5,7 +5,7 @@ use chaski_core::ports::Cancelled;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
-use super::{Job, Transaction};
+use super::{Job, Tell, Told, Transaction};
 use crate::row::state_of;
 use crate::store::Shared;
 
@@ -16,11 +16,11 @@ pub(crate) struct Cancel {
     /// Lines that are held still while their entries go.
     frozen: Vec<i64>,
     ended: Vec<i64>,
-    reply: oneshot::Sender<Result<Vec<Cancelled>, String>>,
+    reply: Tell<Vec<Cancelled>>,
 }
 
 impl Cancel {
-    pub(crate) fn new(messages: Vec<i64>) -> (Box<Self>, oneshot::Receiver<Result<Vec<Cancelled>, String>>) {
+    pub(crate) fn new(messages: Vec<i64>) -> (Box<Self>, Told<Vec<Cancelled>>) {
         let (reply, told) = oneshot::channel();
         (Box::new(Self { messages, fates: Vec::new(), frozen: Vec::new(), ended: Vec::new(), reply }), told)
     }

@@ -5,6 +5,7 @@ mod cancel;
 mod damage;
 mod enqueue;
 mod full;
+mod index;
 mod pause;
 mod purge;
 mod replay;
@@ -22,6 +23,7 @@ pub(crate) use cancel::Cancel;
 pub(crate) use damage::SetAside;
 pub(crate) use enqueue::Enqueued;
 pub(crate) use full::Reserve;
+pub(crate) use index::Index;
 pub(crate) use pause::{Hold, Release};
 pub(crate) use purge::{DropPages, Fold, Progress, Purge};
 pub(crate) use replay::{Delete, Replay};
@@ -49,6 +51,10 @@ pub(crate) trait Job: Send {
     /// There was no change.
     fn failed(self: Box<Self>, shared: &Shared, why: &str);
 }
+
+/// How a caller is told what came of its job, or why nothing did.
+type Tell<T> = tokio::sync::oneshot::Sender<Result<T, String>>;
+pub(crate) type Told<T> = tokio::sync::oneshot::Receiver<Result<T, String>>;
 
 /// Jobs of one transaction, at most: what a caller waits for is bounded.
 const JOBS: usize = 1_024;

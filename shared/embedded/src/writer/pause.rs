@@ -5,7 +5,7 @@ use chaski_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use super::{Job, Transaction};
+use super::{Job, Tell, Told, Transaction};
 use crate::look::{read_pauses, scope_columns};
 use crate::store::Shared;
 
@@ -13,11 +13,11 @@ use crate::store::Shared;
 pub(crate) struct Hold {
     pause: Pause,
     is_new: bool,
-    reply: oneshot::Sender<Result<(Pause, bool), String>>,
+    reply: Tell<(Pause, bool)>,
 }
 
 impl Hold {
-    pub(crate) fn new(id: String, scope: PauseScope) -> (Box<Self>, oneshot::Receiver<Result<(Pause, bool), String>>) {
+    pub(crate) fn new(id: String, scope: PauseScope) -> (Box<Self>, Told<(Pause, bool)>) {
         let (reply, told) = oneshot::channel();
         let pause = Pause { id, scope, created_at: Timestamp::default() };
         (Box::new(Self { pause, is_new: false, reply }), told)
@@ -61,11 +61,11 @@ impl Job for Hold {
 pub(crate) struct Release {
     id: String,
     found: bool,
-    reply: oneshot::Sender<Result<bool, String>>,
+    reply: Tell<bool>,
 }
 
 impl Release {
-    pub(crate) fn new(id: String) -> (Box<Self>, oneshot::Receiver<Result<bool, String>>) {
+    pub(crate) fn new(id: String) -> (Box<Self>, Told<bool>) {
         let (reply, told) = oneshot::channel();
         (Box::new(Self { id, found: false, reply }), told)
     }

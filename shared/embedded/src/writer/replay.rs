@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
 use super::enqueue::{publish, row_of};
-use super::{Job, Transaction};
+use super::{Job, Tell, Told, Transaction};
 use crate::row::EntryRow;
 use crate::store::Shared;
 
@@ -17,15 +17,11 @@ pub(crate) struct Replay {
     entry: Entry,
     fate: Replayed,
     written: Option<EntryRow>,
-    reply: oneshot::Sender<Result<Replayed, String>>,
+    reply: Tell<Replayed>,
 }
 
 impl Replay {
-    pub(crate) fn new(
-        id: String,
-        generation: u32,
-        entry: Entry,
-    ) -> (Box<Self>, oneshot::Receiver<Result<Replayed, String>>) {
+    pub(crate) fn new(id: String, generation: u32, entry: Entry) -> (Box<Self>, Told<Replayed>) {
         let (reply, told) = oneshot::channel();
         (Box::new(Self { id, generation, entry, fate: Replayed::Unknown, written: None, reply }), told)
     }
@@ -97,11 +93,11 @@ pub(crate) struct Delete {
     id: String,
     generation: u32,
     deleted: bool,
-    reply: oneshot::Sender<Result<bool, String>>,
+    reply: Tell<bool>,
 }
 
 impl Delete {
-    pub(crate) fn new(id: String, generation: u32) -> (Box<Self>, oneshot::Receiver<Result<bool, String>>) {
+    pub(crate) fn new(id: String, generation: u32) -> (Box<Self>, Told<bool>) {
         let (reply, told) = oneshot::channel();
         (Box::new(Self { id, generation, deleted: false, reply }), told)
     }

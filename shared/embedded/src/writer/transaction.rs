@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
-use chaski_core::ledger::{Listing, MessageState};
+use chaski_core::history::ErrorRecord;
+use chaski_core::ledger::{AttemptReport, Listing, MessageState};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
+use crate::finds::{FIND_COLUMNS, find_keys};
 use crate::queues::QueueTable;
-use crate::row::{ENTRY_INSERT, EntryRow, IdValue, LISTING_INSERT, LISTING_RENEW, ListingRow, state_number, state_of};
+use crate::row::{ENTRY_INSERT, EntryRow, IdValue, listing, state_number, state_of};
 use crate::schedule::Millis;
 use crate::store::Shared;
 
@@ -14,10 +16,8 @@ use crate::store::Shared;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Standing {
     pub(crate) no: i64,
-    pub(crate) generation: u32,
     pub(crate) state: MessageState,
     pub(crate) received_at: Millis,
-    pub(crate) entry: Option<i64>,
 }
 
 /// An open transaction.
@@ -86,45 +86,38 @@ impl<'a> Transaction<'a> {
 
     /// The row of a message.
     pub(crate) fn standing(&self, id: &str) -> rusqlite::Result<Option<Standing>> {
-        self.prepare("SELECT no, generation, state, received_at, entry FROM messages WHERE id = ?1")?
+        self.prepare("SELECT no, state, received_at FROM messages WHERE id = ?1")?
             .query_row([IdValue(id.to_owned())], |row| {
                 Ok(Standing {
                     no: row.get(0)?,
-                    generation: row.get(1)?,
-                    state: state_of(row.get(2)?).unwrap_or(MessageState::Pending),
-                    received_at: row.get(3)?,
-                    entry: row.get(4)?,
+                    state: state_of(row.get(1)?).unwrap_or(MessageState::Pending),
+                    received_at: row.get(2)?,
                 })
             })
             .optional()
     }
 
-    /// Writes the row of a message whose first entry is `entry`.
-    pub(crate) fn insert_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<ListingRow> {
-        let row = ListingRow { no, listing: listing.clone() };
-        row.insert(&mut *self.prepare(LISTING_INSERT)?, entry)?;
-        for label in &listing.labels {
-            self.prepare("INSERT INTO labels (label, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-                .execute(params![label, no])?;
-        }
-        Ok(row)
+    /// Writes the row of a message whose first entry is `entry`; `false` when its id has one.
+    pub(crate) fn insert_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<bool> {
+        listing::insert(&mut *self.prepare(listing::INSERT)?, no, listing, entry)
     }
 
     /// Begins a message's next generation in its place.
     pub(crate) fn renew_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<()> {
-        let row = ListingRow { no, listing: listing.clone() };
-        self.prepare(LISTING_RENEW)?.execute(params![no, listing.generation, row.sum(), entry])?;
+        let sum = listing::sum(no, listing);
+        self.prepare(listing::RENEW)?.execute(params![no, listing.generation, sum, entry])?;
         Ok(())
     }
 
     /// Takes a message out of the ledger.
     pub(crate) fn delete_message(&mut self, no: i64) -> rusqlite::Result<()> {
-        let labels: Option<Option<String>> =
-            self.prepare("SELECT labels FROM messages WHERE no = ?1")?.query_row([no], |row| row.get(0)).optional()?;
-        let labels: Vec<String> =
-            labels.flatten().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        for label in labels {
-            self.prepare("DELETE FROM labels WHERE label = ?1 AND message = ?2")?.execute(params![label, no])?;
+        let columns = FIND_COLUMNS;
+        let keys: Option<Vec<i64>> = self
+            .prepare(&format!("SELECT {columns} FROM messages WHERE no = ?1"))?
+            .query_row([no], find_keys)
+            .optional()?;
+        for key in keys.unwrap_or_default() {
+            self.prepare("DELETE FROM finds WHERE key = ?1 AND message = ?2")?.execute([key, no])?;
         }
         self.prepare("DELETE FROM attempts WHERE message = ?1")?.execute([no])?;
         self.prepare("DELETE FROM messages WHERE no = ?1")?.execute([no])?;
@@ -135,6 +128,33 @@ impl<'a> Transaction<'a> {
     pub(crate) fn end_message(&mut self, no: i64, state: MessageState) -> rusqlite::Result<()> {
         self.prepare("UPDATE messages SET state = ?2, entry = NULL, cancelling = 0, ended_at = ?3 WHERE no = ?1")?
             .execute([no, state_number(state), self.now])?;
+        Ok(())
+    }
+
+    /// The message stands elsewhere after an attempt: at its end where `entry` is none, or in front of that entry.
+    pub(crate) fn note_attempt_of(
+        &mut self,
+        no: i64,
+        state: MessageState,
+        entry: Option<i64>,
+        report: &AttemptReport,
+    ) -> rusqlite::Result<()> {
+        let answer = report.answer.as_ref();
+        let body = answer.map(|answer| answer.body.as_slice()).filter(|body| !body.is_empty());
+        self.prepare(
+            "UPDATE messages SET state = ?2, entry = ?3, ended_at = ?4, error = ?5, answer_status = ?6, answer = ?7,
+                 answer_truncated = ?8, cancelling = 0 WHERE no = ?1",
+        )?
+        .execute(params![
+            no,
+            state_number(state),
+            entry,
+            entry.is_none().then_some(self.now),
+            report.error.as_ref().map(ErrorRecord::to_json),
+            answer.map(|answer| answer.status),
+            body,
+            answer.filter(|answer| answer.truncated).map(|_| 1),
+        ])?;
         Ok(())
     }
 }
