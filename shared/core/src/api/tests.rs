@@ -14,6 +14,13 @@ use crate::secret::KeyDigest;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 
+mod dead_letters;
+mod door;
+mod fake;
+mod messages;
+mod operations;
+mod table;
+
 struct Noon;
 impl Clock for Noon {
     fn now(&self) -> Timestamp {

@@ -202,3 +202,6 @@ async fn replay_line(desk: &impl DeadLetters, line: &Line<'_>) -> (u64, Option<D
     }
     (sent, None)
 }
+
+#[cfg(test)]
+mod tests;
