@@ -94,7 +94,7 @@ where
     let span = tracing::info_span!("invocation", faas.execution = execution, http.request.id = request.id());
     async {
         // On the heap: the SDK's futures nest so deep that their layout would be too much for the compiler.
-        let response = Box::pin(api::handle(api, &request)).await;
+        let response = Box::pin(api::handle_without_desk(api, &request)).await;
         let (method, path, status) = (&request.method, &request.path, response.status);
         tracing::info!(
             event.action = "request",

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::served::Served;
 use super::{Request, Response, routes};
 use crate::ports::DeskError;
 use crate::problem::{FieldError, Problem};
@@ -52,15 +53,15 @@ impl From<DeskError> for Problem {
     }
 }
 
-/// A problem as a response. `all` is whether all calls are served here, or the producers' only.
-pub(super) fn refusal(problem: &Problem, request: &Request, all: bool) -> Response {
+/// A problem as a response.
+pub(super) fn refusal(problem: &Problem, request: &Request, served: &Served) -> Response {
     let mut headers = vec![("content-type", "application/problem+json".to_owned())];
     if let Some(seconds) = problem.retry_after_s {
         headers.push(("retry-after", seconds.to_string()));
     }
     match problem.status {
         401 => headers.push(("www-authenticate", "Bearer".to_owned())),
-        405 => headers.push(("allow", routes::allowed(&request.path, all))),
+        405 => headers.push(("allow", routes::allowed(&request.path, served))),
         _ => {}
     }
     let mut body = serde_json::to_value(problem.shortened(ERRORS_NAMED)).unwrap_or_default();

@@ -13,7 +13,6 @@ mod filters;
 mod local;
 mod media;
 mod messages;
-mod no_desk;
 mod openapi;
 mod params;
 mod pauses;
@@ -22,17 +21,19 @@ mod queues;
 mod request;
 mod root;
 mod routes;
+mod served;
 mod shapes;
 
-pub use no_desk::NoDesk;
 pub use request::{Request, Response};
 
 use crate::app::Ingress;
-use crate::ports::{Chance, Clock, Desk, Enqueue};
+use crate::ports::{Chance, Clock, Desk, Enqueue, Vitals};
 use crate::problem::Problem;
 use answer::Answer;
 use auth::Granted;
+use root::Checks;
 use routes::{Call, DeskCall};
+use served::{EVERYTHING, PRODUCERS_ONLY, Served};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -57,10 +58,15 @@ pub struct Api<E, C, R, D> {
 impl<E, C, R, D> Api<E, C, R, D> {
     /// Over the home's ports. Without a desk the producers' calls only are answered, as events of Lambda, which
     /// bound an answer's size.
+    #[must_use]
     pub fn new(ingress: Ingress<E, C, R>, desk: Option<D>, door: Door) -> Self {
         Self { ingress, desk, door }
     }
 }
+
+/// The desk of a deployment that has none: for [`handle_without_desk`].
+#[derive(Debug, Clone, Copy)]
+pub enum NoDesk {}
 
 /// Answers a request.
 pub async fn handle<E, C, R, D>(api: &Api<E, C, R, D>, request: &Request) -> Response
@@ -70,40 +76,75 @@ where
     R: Chance,
     D: Desk,
 {
-    let mut response = match answer(api, request).await {
+    let served = if api.desk.is_some() { &EVERYTHING } else { &PRODUCERS_ONLY };
+    let checks = || api.desk.as_ref().map(Vitals::checks).unwrap_or_default();
+    let answered = match front(&api.ingress, &api.door, served, checks, request).await {
+        Ok(Asked::Answered(answer)) => Ok(answer),
+        Ok(Asked::Desk { call, granted, id }) => match &api.desk {
+            // On the heap: what a store's call holds is not for every post to carry.
+            Some(desk) => Box::pin(ask(&api.ingress, desk, call, &granted, &id, request)).await,
+            None => Err(routes::nothing_there()),
+        },
+        Err(problem) => Err(problem),
+    };
+    respond(answered, request, served)
+}
+
+/// Answers a request where only producers are served: nothing of what a desk would answer is built in.
+pub async fn handle_without_desk<E, C, R>(api: &Api<E, C, R, NoDesk>, request: &Request) -> Response
+where
+    E: Enqueue,
+    C: Clock,
+    R: Chance,
+{
+    let answered = match front(&api.ingress, &api.door, &PRODUCERS_ONLY, Vec::new, request).await {
+        Ok(Asked::Answered(answer)) => Ok(answer),
+        Ok(Asked::Desk { .. }) => Err(routes::nothing_there()),
+        Err(problem) => Err(problem),
+    };
+    respond(answered, request, &PRODUCERS_ONLY)
+}
+
+fn respond(answered: Result<Answer, Problem>, request: &Request, served: &Served) -> Response {
+    let mut response = match answered {
         Ok(answer) => answer.into_response(),
-        Err(problem) => answer::refusal(&problem, request, api.desk.is_some()),
+        Err(problem) => answer::refusal(&problem, request, served),
     };
     response.headers.push(("x-request-id", request.id().to_owned()));
     response
 }
 
-async fn answer<E, C, R, D>(api: &Api<E, C, R, D>, request: &Request) -> Result<Answer, Problem>
+/// What became of a request at the front: an answer, or something to ask the desk.
+enum Asked {
+    Answered(Answer),
+    Desk { call: DeskCall, granted: Granted, id: String },
+}
+
+/// Finds the call, checks the caller, and answers what needs no desk.
+async fn front<E, C, R>(
+    ingress: &Ingress<E, C, R>,
+    door: &Door,
+    served: &Served,
+    checks: impl FnOnce() -> Checks,
+    request: &Request,
+) -> Result<Asked, Problem>
 where
     E: Enqueue,
     C: Clock,
     R: Chance,
-    D: Desk,
 {
-    let all = api.desk.is_some();
-    let found = routes::find(request, all)?;
-    let settings = api.ingress.settings();
-    let granted = auth::grant(settings, &api.door, request, found.route.needs)?;
-    match found.route.call {
-        Call::Root => Ok(root::root(all)),
-        Call::Health => Ok(root::health(api.desk.as_ref())),
-        Call::OpenApi => Ok(Answer::json(openapi::document(all, !settings.producers.is_empty()))),
-        Call::Post => post::post(&api.ingress, &api.door, &granted, request).await,
-        Call::PostBatch => {
-            let most = if all { usize::MAX } else { batch::EVENT_ANSWER_BYTES };
-            batch::post(&api.ingress, &api.door, &granted, request, most).await
-        }
-        Call::Desk(call) => match &api.desk {
-            // On the heap: what a store's call holds is not for every post to carry.
-            Some(desk) => Box::pin(ask(&api.ingress, desk, call, &granted, &found.id, request)).await,
-            None => Err(routes::nothing_there()),
-        },
-    }
+    let found = routes::find(request, served)?;
+    let settings = ingress.settings();
+    let granted = auth::grant(settings, door, request, found.route.needs)?;
+    let answer = match found.route.call {
+        Call::Root => root::root(served),
+        Call::Health => root::health(&checks()),
+        Call::OpenApi => Answer::json((served.document)(!settings.producers.is_empty())),
+        Call::Post => post::post(ingress, door, &granted, request).await?,
+        Call::PostBatch => batch::post(ingress, door, &granted, request, served.batch_answer_bytes).await?,
+        Call::Desk(call) => return Ok(Asked::Desk { call, granted, id: found.id }),
+    };
+    Ok(Asked::Answered(answer))
 }
 
 /// Asks the desk.

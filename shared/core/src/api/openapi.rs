@@ -9,12 +9,13 @@ const PRODUCERS: &str = include_str!("openapi_producers.json");
 /// What a home with a desk answers besides, laid over the former.
 const OPERATORS: &str = include_str!("openapi_operators.json");
 
-/// The document; `all` is whether all calls are served here, or the producers' only, and `keys` whether producers
-/// are known by their keys.
-pub(super) fn document(all: bool, keys: bool) -> String {
-    if !all {
-        return PRODUCERS.replace("{version}", VERSION);
-    }
+/// The document of a deployment that is open to producers only.
+pub(super) fn of_producers(_keys: bool) -> String {
+    PRODUCERS.replace("{version}", VERSION)
+}
+
+/// The document of a home with a desk; `keys` is whether producers are known by their keys.
+pub(super) fn of_everything(keys: bool) -> String {
     // Both are read by a test; a text of ours that is no JSON would be `null`, and seen there.
     let [mut document, operators] = [PRODUCERS, OPERATORS]
         .map(|text| serde_json::from_str::<Value>(&text.replace("{version}", VERSION)).unwrap_or_default());

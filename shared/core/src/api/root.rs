@@ -6,22 +6,22 @@ use serde::Serialize;
 
 use super::VERSION;
 use super::answer::{Answer, METRICS};
+use super::served::Served;
 use crate::ports::Vitals;
 use crate::problem::Problem;
 
-/// Name, version and links; `all` is whether all calls are served here, or the producers' only.
-pub(super) fn root(all: bool) -> Answer {
-    let mut links = serde_json::json!({
-        "health": "/health", "openapi": "/openapi.json", "messages": "/messages", "batch": "/messages/batch",
-    });
-    if all && let Some(links) = links.as_object_mut() {
-        for (name, path) in [("dead_letters", "/dead-letters"), ("queues", "/queues"), ("pauses", "/pauses")] {
-            links.insert(name.to_owned(), path.into());
-        }
-        links.insert("metrics".to_owned(), "/metrics".into());
-    }
+/// The links that every deployment has.
+const LINKS: [(&str, &str); 4] =
+    [("health", "/health"), ("openapi", "/openapi.json"), ("messages", "/messages"), ("batch", "/messages/batch")];
+
+/// Name, version and links.
+pub(super) fn root(served: &Served) -> Answer {
+    let links: BTreeMap<&str, &str> = LINKS.iter().chain(served.links).copied().collect();
     Answer::json(serde_json::json!({"name": "chaski", "version": VERSION, "links": links}).to_string())
 }
+
+/// Each check by name, and what is wrong with it, if anything is.
+pub(super) type Checks = Vec<(&'static str, Option<String>)>;
 
 #[derive(Serialize)]
 struct HealthShape<'a> {
@@ -32,8 +32,7 @@ struct HealthShape<'a> {
 
 /// Well when no check fails. A function that answers has none: what it stands on is seen by its alarms, not asked
 /// of it a second time.
-pub(super) fn health(desk: Option<&impl Vitals>) -> Answer {
-    let checks = desk.map(Vitals::checks).unwrap_or_default();
+pub(super) fn health(checks: &Checks) -> Answer {
     let failing = checks.iter().any(|(_, wrong)| wrong.is_some());
     let (http, status) = if failing { (503, "failing") } else { (200, "ok") };
     let checks = checks.iter().map(|(name, wrong)| (*name, wrong.as_deref().unwrap_or("ok"))).collect();

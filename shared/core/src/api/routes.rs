@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 
 use super::Request;
 use super::auth::Needs;
+use super::served::Served;
 use crate::problem::Problem;
 
 /// What can be asked.
@@ -92,19 +93,19 @@ pub(super) struct Found {
     pub(super) id: String,
 }
 
-/// The call that is asked for. `all` is whether all calls are served here, or the producers' only.
-pub(super) fn find(request: &Request, all: bool) -> Result<Found, Problem> {
+/// The call that is asked for.
+pub(super) fn find(request: &Request, here: &Served) -> Result<Found, Problem> {
     let path = request.path.as_str();
     // HEAD is GET without the body, where there is something to look at.
-    let method = if all && request.method == "HEAD" { "GET" } else { request.method.as_str() };
-    let at_path = served(path, all);
+    let method = if here.operators_too() && request.method == "HEAD" { "GET" } else { request.method.as_str() };
+    let at_path = served(path, here);
     if let Some(route) = at_path.iter().find(|route| route.method == method) {
         let id = id_in(route.path, path).ok_or_else(nothing_there)?;
         return Ok(Found { route: *route, id });
     }
     let first = path.split('/').nth(1).unwrap_or_default();
     let read = method == "GET" && path == "/messages";
-    if !all && ELSEWHERE.contains(&first) && (read || at_path.is_empty()) {
+    if !here.operators_too() && ELSEWHERE.contains(&first) && (read || at_path.is_empty()) {
         let detail = "this deployment takes messages only; look at them and replay them with the command line and \
                       the operator's own rights";
         return Err(Problem::new(501, detail));
@@ -120,9 +121,9 @@ pub(super) fn nothing_there() -> Problem {
 }
 
 /// The methods of a path, for `Allow`.
-pub(super) fn allowed(path: &str, all: bool) -> String {
-    let mut methods: Vec<&str> = served(path, all).iter().map(|route| route.method).collect();
-    if all && methods.contains(&"GET") {
+pub(super) fn allowed(path: &str, here: &Served) -> String {
+    let mut methods: Vec<&str> = served(path, here).iter().map(|route| route.method).collect();
+    if here.operators_too() && methods.contains(&"GET") {
         methods.push("HEAD");
     }
     methods.sort_unstable();
@@ -130,9 +131,8 @@ pub(super) fn allowed(path: &str, all: bool) -> String {
 }
 
 /// The calls at a path. A path that is written out goes before one with an id in its place.
-fn served(path: &str, all: bool) -> Vec<Route> {
-    let operators = if all { OPERATORS.as_slice() } else { &[] };
-    let fitting = PRODUCERS.iter().chain(operators).filter(|route| fits(route.path, path)).copied();
+fn served(path: &str, here: &Served) -> Vec<Route> {
+    let fitting = PRODUCERS.iter().chain(here.operators).filter(|route| fits(route.path, path)).copied();
     let (literal, others): (Vec<Route>, Vec<Route>) = fitting.partition(|route| route.path == path);
     if literal.is_empty() { others } else { literal }
 }
