@@ -1,10 +1,11 @@
 //! Lambda 1: takes messages in over HTTP, and answers once the queue has them.
 
-use chaski_aws::{AwsSettings, Clients, QueuePrefix, SqsQueues, SystemChance, SystemClock};
+use chaski_aws::{AwsSettings, Clients, QueuePrefix, SqsQueues};
 use chaski_core::api::{Api, Door, NoDesk};
 use chaski_core::app::Ingress;
 use chaski_core::limits;
 use chaski_lambda::{ApiEvent, answer, start};
+use chaski_system::{SystemChance, SystemClock};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 #[tokio::main(flavor = "current_thread")]

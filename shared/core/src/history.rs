@@ -1,6 +1,6 @@
 //! What is remembered of a message's attempts and errors.
 
-use crate::json::Extra;
+use crate::json::{Extra, Fields, Writer};
 use crate::limits;
 use crate::time::Timestamp;
 
@@ -46,6 +46,67 @@ impl ErrorRecord {
         cut(&mut detail, limits::ERROR_DETAIL_BYTES);
         Self { class: class.to_owned(), status, detail, at, extra: Extra::default() }
     }
+
+    /// Reads the object that [`ErrorRecord::to_json`] writes. `None` without a class.
+    #[must_use]
+    pub fn read(mut fields: Fields<'_>) -> Option<Self> {
+        Some(Self {
+            class: fields.take_as("class")?,
+            status: fields.take_as("status"),
+            detail: fields.take_as("detail").unwrap_or_default(),
+            at: take_time(&mut fields, "at").unwrap_or_default(),
+            extra: fields.rest(),
+        })
+    }
+
+    /// `{"class","status","detail","at"}`, and what another version wrote.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut writer = Writer::default();
+        writer.text("class", &self.class);
+        if let Some(status) = self.status {
+            writer.number("status", status);
+        }
+        writer.text("detail", &self.detail);
+        writer.text("at", &self.at.to_string());
+        writer.finish(&self.extra)
+    }
+}
+
+impl AttemptRecord {
+    /// Reads the object that [`AttemptRecord::to_json`] writes. `None` without a number.
+    #[must_use]
+    pub fn read(mut fields: Fields<'_>) -> Option<Self> {
+        Some(Self {
+            n: fields.take_as("n")?,
+            at: take_time(&mut fields, "at").unwrap_or_default(),
+            tier: fields.take_as("tier").unwrap_or_default(),
+            outcome: fields.take_as("outcome").unwrap_or_default(),
+            status: fields.take_as("status"),
+            duration_ms: fields.take_as("duration_ms").unwrap_or_default(),
+            extra: fields.rest(),
+        })
+    }
+
+    /// `{"n","at","tier","outcome","status","duration_ms"}`, and what another version wrote.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut writer = Writer::default();
+        writer.number("n", self.n);
+        writer.text("at", &self.at.to_string());
+        writer.text("tier", &self.tier);
+        writer.text("outcome", &self.outcome);
+        if let Some(status) = self.status {
+            writer.number("status", status);
+        }
+        writer.number("duration_ms", self.duration_ms);
+        writer.finish(&self.extra)
+    }
+}
+
+/// Takes a point in time, where the field holds one.
+pub(crate) fn take_time(fields: &mut Fields<'_>, name: &str) -> Option<Timestamp> {
+    fields.take_as::<String>(name).as_deref().and_then(Timestamp::parse)
 }
 
 /// Adds an attempt and keeps the first [`limits::HISTORY_FIRST`] and the last [`limits::HISTORY_LAST`].

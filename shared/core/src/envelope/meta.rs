@@ -1,6 +1,6 @@
 //! `meta`: all that Chaski adds to an envelope. Every field is optional to a reader.
 
-use crate::history::{AttemptRecord, ErrorRecord};
+use crate::history::{self, AttemptRecord, ErrorRecord};
 use crate::json::{self, Extra, Fields, Items, Writer};
 use crate::time::Timestamp;
 
@@ -75,7 +75,7 @@ impl Meta {
     pub(super) fn read(mut fields: Fields<'_>) -> Self {
         let default = Self::default();
         let history = match fields.take_as::<Items<'_>>("history") {
-            Some(items) => items.0.into_iter().filter_map(Fields::read).filter_map(read_attempt).collect(),
+            Some(items) => items.0.into_iter().filter_map(Fields::read).filter_map(AttemptRecord::read).collect(),
             None => Vec::new(),
         };
         Self {
@@ -83,15 +83,15 @@ impl Meta {
             id: take_id(&mut fields).unwrap_or_default(),
             producer: fields.take_as("producer").unwrap_or_default(),
             tenant: fields.take_as("tenant").unwrap_or_default(),
-            received_at: take_time(&mut fields, "received_at"),
+            received_at: history::take_time(&mut fields, "received_at"),
             order: fields.take_as("order"),
             generation: fields.take_as("generation").unwrap_or(default.generation),
             attempts: fields.take_as("attempts").unwrap_or_else(|| u32::try_from(history.len()).unwrap_or(0)),
             history,
             hop: fields.take_as("hop").unwrap_or_default(),
-            first_error: take_error(&mut fields, "first_error"),
-            last_error: take_error(&mut fields, "last_error"),
-            next_due: take_time(&mut fields, "next_due"),
+            first_error: fields.take("first_error").and_then(Fields::read).and_then(ErrorRecord::read),
+            last_error: fields.take("last_error").and_then(Fields::read).and_then(ErrorRecord::read),
+            next_due: history::take_time(&mut fields, "next_due"),
             route: fields.take_as("route"),
             trace: fields.take_as("trace"),
             extra: fields.rest(),
@@ -110,12 +110,12 @@ impl Meta {
         writer.number("generation", self.generation);
         writer.number("attempts", self.attempts);
         if !self.history.is_empty() {
-            writer.raw("history", &json::array(self.history.iter().map(write_attempt)));
+            writer.raw("history", &json::array(self.history.iter().map(AttemptRecord::to_json)));
         }
         writer.number("hop", self.hop);
         for (name, error) in [("first_error", &self.first_error), ("last_error", &self.last_error)] {
             if let Some(error) = error {
-                writer.raw(name, &write_error(error));
+                writer.raw(name, &error.to_json());
             }
         }
         writer.text_if("next_due", self.next_due.map(|at| at.to_string()).as_deref());
@@ -130,55 +130,4 @@ fn take_id(fields: &mut Fields<'_>) -> Option<String> {
     let id: String = fields.take_as("id")?;
     let usable = !id.is_empty() && id.len() <= ID_BYTES && !id.contains(['#', '\0']);
     usable.then_some(id)
-}
-
-fn take_time(fields: &mut Fields<'_>, name: &str) -> Option<Timestamp> {
-    fields.take_as::<String>(name).as_deref().and_then(Timestamp::parse)
-}
-
-fn take_error(fields: &mut Fields<'_>, name: &str) -> Option<ErrorRecord> {
-    let mut error = Fields::read(fields.take(name)?)?;
-    Some(ErrorRecord {
-        class: error.take_as("class")?,
-        status: error.take_as("status"),
-        detail: error.take_as("detail").unwrap_or_default(),
-        at: take_time(&mut error, "at").unwrap_or_default(),
-        extra: error.rest(),
-    })
-}
-
-fn write_error(error: &ErrorRecord) -> String {
-    let mut writer = Writer::default();
-    writer.text("class", &error.class);
-    if let Some(status) = error.status {
-        writer.number("status", status);
-    }
-    writer.text("detail", &error.detail);
-    writer.text("at", &error.at.to_string());
-    writer.finish(&error.extra)
-}
-
-fn read_attempt(mut fields: Fields<'_>) -> Option<AttemptRecord> {
-    Some(AttemptRecord {
-        n: fields.take_as("n")?,
-        at: take_time(&mut fields, "at").unwrap_or_default(),
-        tier: fields.take_as("tier").unwrap_or_default(),
-        outcome: fields.take_as("outcome").unwrap_or_default(),
-        status: fields.take_as("status"),
-        duration_ms: fields.take_as("duration_ms").unwrap_or_default(),
-        extra: fields.rest(),
-    })
-}
-
-fn write_attempt(attempt: &AttemptRecord) -> String {
-    let mut writer = Writer::default();
-    writer.number("n", attempt.n);
-    writer.text("at", &attempt.at.to_string());
-    writer.text("tier", &attempt.tier);
-    writer.text("outcome", &attempt.outcome);
-    if let Some(status) = attempt.status {
-        writer.number("status", status);
-    }
-    writer.number("duration_ms", attempt.duration_ms);
-    writer.finish(&attempt.extra)
 }

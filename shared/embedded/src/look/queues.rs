@@ -1,0 +1,42 @@
+//! The queues: depths, ages, rates.
+
+use std::time::Duration;
+
+use chaski_core::ports::QueueRecord;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Look;
+use crate::store::Shared;
+
+/// Every queue.
+pub(crate) fn queues(connection: &Connection, shared: &Shared) -> Look<Vec<QueueRecord>> {
+    let now = shared.clock.now();
+    let (in_flight, paused) = {
+        let schedule = shared.schedule();
+        (schedule.in_flight_by_queue(), schedule.pauses().clone())
+    };
+    let mut records = Vec::new();
+    for no in shared.queues.all() {
+        let Some(queue) = shared.queues.name(*no) else { continue };
+        let depth: i64 =
+            connection.prepare_cached("SELECT depth FROM queues WHERE no = ?1")?.query_row([no], |row| row.get(0))?;
+        let oldest: Option<i64> = connection
+            .prepare_cached("SELECT sent_at FROM entries WHERE queue = ?1 ORDER BY seq LIMIT 1")?
+            .query_row([no], |row| row.get(0))
+            .optional()?;
+        let delayed: i64 = connection
+            .prepare_cached("SELECT count(*) FROM entries WHERE due > ?1 AND queue = ?2")?
+            .query_row([now, *no], |row| row.get(0))?;
+        let count = |number: i64| u64::try_from(number).unwrap_or(0);
+        records.push(QueueRecord {
+            queue: queue.clone(),
+            paused: paused.all || paused.queues.contains(no),
+            depth: count(depth),
+            in_flight: in_flight.get(no).copied().unwrap_or(0),
+            delayed: count(delayed),
+            oldest_age: oldest.map(|at| Duration::from_millis(count(now - at))),
+            rates: shared.rates.of(*no, now),
+        });
+    }
+    Ok(records)
+}

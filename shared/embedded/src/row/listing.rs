@@ -1,0 +1,88 @@
+//! What a message's row says from its acceptance on.
+
+use chaski_core::ledger::Listing;
+use chaski_core::time::Timestamp;
+use rusqlite::{Row, Statement, named_params};
+
+use super::{IdValue, Sum};
+
+/// A message's place and listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListingRow {
+    /// The order of acceptance.
+    pub(crate) no: i64,
+    /// What is listed of it.
+    pub(crate) listing: Listing,
+}
+
+/// The columns, in the order in which [`ListingRow::read`] takes them.
+pub(crate) const COLUMNS: &str =
+    "no, id, generation, tenant, producer, subject, client, labels, route, target, host, received_at, messages.sum";
+
+/// Writes a row, pending.
+pub(crate) const INSERT: &str = "INSERT INTO messages
+    (no, id, generation, tenant, producer, subject, client, labels, route, target, host, received_at, sum, state, entry)
+    VALUES (:no, :id, :generation, :tenant, :producer, :subject, :client, :labels, :route, :target, :host, :received_at,
+        :sum, 0, :entry)";
+
+/// Begins the next generation of a message in its place.
+pub(crate) const RENEW: &str = "UPDATE messages SET generation = ?2, sum = ?3, entry = ?4, state = 0, cancelling = 0,
+    ended_at = NULL, error = NULL, answer_status = NULL, answer = NULL, answer_truncated = NULL WHERE no = ?1";
+
+impl ListingRow {
+    pub(crate) fn insert(&self, statement: &mut Statement<'_>, entry: i64) -> rusqlite::Result<()> {
+        let Listing { id, generation, tenant, producer, subject, client, route, target, target_host, .. } =
+            &self.listing;
+        statement.execute(named_params! {
+            ":no": self.no, ":id": IdValue(id.clone()), ":generation": generation, ":tenant": tenant,
+            ":producer": producer, ":subject": subject, ":client": client, ":labels": self.labels(), ":route": route,
+            ":target": target, ":host": target_host, ":received_at": self.listing.received_at.millis(),
+            ":sum": self.sum(), ":entry": entry,
+        })?;
+        Ok(())
+    }
+
+    /// The labels as a JSON array; none for none.
+    fn labels(&self) -> Option<String> {
+        (!self.listing.labels.is_empty()).then(|| serde_json::json!(self.listing.labels).to_string())
+    }
+
+    pub(crate) fn sum(&self) -> i64 {
+        let Listing { id, tenant, producer, subject, client, route, target, target_host, .. } = &self.listing;
+        Sum::default()
+            .number(self.no)
+            .text(id)
+            .number(i64::from(self.listing.generation))
+            .text(tenant)
+            .text(producer)
+            .text(subject)
+            .text_if(client.as_deref())
+            .text_if(self.labels().as_deref())
+            .text(route)
+            .text_if(target.as_deref())
+            .text_if(target_host.as_deref())
+            .number(self.listing.received_at.millis())
+            .finish()
+    }
+
+    /// Reads a row; the second value tells whether it says what was written.
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<(Self, bool)> {
+        let labels: Option<String> = row.get(7)?;
+        let listing = Listing {
+            id: row.get::<_, IdValue>(1)?.0,
+            generation: row.get(2)?,
+            tenant: row.get(3)?,
+            producer: row.get(4)?,
+            subject: row.get(5)?,
+            client: row.get(6)?,
+            labels: labels.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+            route: row.get(8)?,
+            target: row.get(9)?,
+            target_host: row.get(10)?,
+            received_at: Timestamp::from_millis(row.get(11)?),
+        };
+        let read = Self { no: row.get(0)?, listing };
+        let whole = row.get::<_, i64>(12)? == read.sum();
+        Ok((read, whole))
+    }
+}

@@ -1,0 +1,140 @@
+//! The transaction that a batch of jobs shares.
+
+use std::collections::HashMap;
+
+use chaski_core::ledger::{Listing, MessageState};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+
+use crate::queues::QueueTable;
+use crate::row::{ENTRY_INSERT, EntryRow, IdValue, LISTING_INSERT, LISTING_RENEW, ListingRow, state_number, state_of};
+use crate::schedule::Millis;
+use crate::store::Shared;
+
+/// What a message's row says of where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) no: i64,
+    pub(crate) generation: u32,
+    pub(crate) state: MessageState,
+    pub(crate) received_at: Millis,
+    pub(crate) entry: Option<i64>,
+}
+
+/// An open transaction.
+pub(crate) struct Transaction<'a> {
+    connection: &'a Connection,
+    pub(crate) shared: &'a Shared,
+    next: i64,
+    /// When it began, of the store's clock.
+    pub(crate) now: Millis,
+    /// How the queues' depths change.
+    depths: HashMap<i64, i64>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(crate) fn begin(connection: &'a Connection, shared: &'a Shared, next: i64) -> rusqlite::Result<Self> {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Self { connection, shared, next, now: shared.clock.now(), depths: HashMap::new() })
+    }
+
+    /// Makes it durable; the next number that is free.
+    pub(crate) fn commit(self) -> rusqlite::Result<i64> {
+        for (queue, change) in self.depths.iter().filter(|(_, change)| **change != 0) {
+            self.prepare("UPDATE queues SET depth = depth + ?2 WHERE no = ?1")?.execute([queue, change])?;
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(self.next)
+    }
+
+    pub(crate) fn queues(&self) -> &QueueTable {
+        &self.shared.queues
+    }
+
+    /// A statement, parsed once for the connection.
+    pub(crate) fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'a>> {
+        self.connection.prepare_cached(sql)
+    }
+
+    /// A number that no message and no entry has.
+    pub(crate) fn number(&mut self) -> i64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    /// Notes the highest number so far, before the rows that have it go: none is ever given twice.
+    pub(crate) fn note_high(&self) -> rusqlite::Result<()> {
+        self.prepare("INSERT OR REPLACE INTO store (key, value) VALUES ('high', ?1)")?
+            .execute([self.next.to_string()])?;
+        Ok(())
+    }
+
+    pub(crate) fn insert_entry(&mut self, entry: &EntryRow) -> rusqlite::Result<()> {
+        entry.insert(&mut *self.prepare(ENTRY_INSERT)?)?;
+        *self.depths.entry(entry.queue).or_default() += 1;
+        Ok(())
+    }
+
+    /// Takes an entry out of its queue; whether it was there.
+    pub(crate) fn delete_entry(&mut self, seq: i64, queue: i64) -> rusqlite::Result<bool> {
+        let deleted = self.prepare("DELETE FROM entries WHERE seq = ?1")?.execute([seq])? > 0;
+        if deleted {
+            *self.depths.entry(queue).or_default() -= 1;
+        }
+        Ok(deleted)
+    }
+
+    /// The row of a message.
+    pub(crate) fn standing(&self, id: &str) -> rusqlite::Result<Option<Standing>> {
+        self.prepare("SELECT no, generation, state, received_at, entry FROM messages WHERE id = ?1")?
+            .query_row([IdValue(id.to_owned())], |row| {
+                Ok(Standing {
+                    no: row.get(0)?,
+                    generation: row.get(1)?,
+                    state: state_of(row.get(2)?).unwrap_or(MessageState::Pending),
+                    received_at: row.get(3)?,
+                    entry: row.get(4)?,
+                })
+            })
+            .optional()
+    }
+
+    /// Writes the row of a message whose first entry is `entry`.
+    pub(crate) fn insert_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<ListingRow> {
+        let row = ListingRow { no, listing: listing.clone() };
+        row.insert(&mut *self.prepare(LISTING_INSERT)?, entry)?;
+        for label in &listing.labels {
+            self.prepare("INSERT INTO labels (label, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                .execute(params![label, no])?;
+        }
+        Ok(row)
+    }
+
+    /// Begins a message's next generation in its place.
+    pub(crate) fn renew_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<()> {
+        let row = ListingRow { no, listing: listing.clone() };
+        self.prepare(LISTING_RENEW)?.execute(params![no, listing.generation, row.sum(), entry])?;
+        Ok(())
+    }
+
+    /// Takes a message out of the ledger.
+    pub(crate) fn delete_message(&mut self, no: i64) -> rusqlite::Result<()> {
+        let labels: Option<Option<String>> =
+            self.prepare("SELECT labels FROM messages WHERE no = ?1")?.query_row([no], |row| row.get(0)).optional()?;
+        let labels: Vec<String> =
+            labels.flatten().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        for label in labels {
+            self.prepare("DELETE FROM labels WHERE label = ?1 AND message = ?2")?.execute(params![label, no])?;
+        }
+        self.prepare("DELETE FROM attempts WHERE message = ?1")?.execute([no])?;
+        self.prepare("DELETE FROM messages WHERE no = ?1")?.execute([no])?;
+        Ok(())
+    }
+
+    /// The message came to its end.
+    pub(crate) fn end_message(&mut self, no: i64, state: MessageState) -> rusqlite::Result<()> {
+        self.prepare("UPDATE messages SET state = ?2, entry = NULL, cancelling = 0, ended_at = ?3 WHERE no = ?1")?
+            .execute([no, state_number(state), self.now])?;
+        Ok(())
+    }
+}
