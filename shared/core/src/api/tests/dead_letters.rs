@@ -1,6 +1,6 @@
 //! Dead letters at a home with a desk.
 
-use super::fake::{Serve, at, letter, local, pointers};
+use super::fake::{Death, Serve, at, letter, local, pointers};
 use super::*;
 use crate::envelope::Envelope;
 use crate::filter::{DeadLetterFilter, ErrorFilter, TargetFilter};
@@ -181,17 +181,23 @@ fn all_are_replayed_in_the_order_of_acceptance() {
     }
 }
 
-/// A message that dies again while the rest is replayed stands right behind its first record, and would be sent
-/// again without an end where that is the last of a page.
+/// What dies again while the rest is replayed stands right behind its first record, or at the end of all: replaying
+/// would go on for ever, and send again what was sent again just now.
 #[test]
 fn what_dies_again_at_once_is_not_replayed_twice() {
-    let serve = Serve::new("");
-    let count = limits::REPLAY_PAGE_ITEMS * 2;
-    serve.state().letters = (0..count).map(|n| letter(&format!("d-{n:04}"), "s", i64::try_from(n).unwrap())).collect();
-    serve.state().deadly = true;
-    let answer = serve.post("/dead-letters/replay", &json!({"all": true}));
-    assert_eq!(answer, (202, json!({"matched": count, "replayed": count})));
-    assert_eq!(serve.state().sent.len(), count);
+    for death in [Death::Again, Death::Anew] {
+        let serve = Serve::new("");
+        let count = limits::REPLAY_PAGE_ITEMS * 2 + 1;
+        let letters = (0..count).map(|n| letter(&format!("d-{n:04}"), "s", i64::try_from(n).unwrap()));
+        serve.state().letters = letters.collect();
+        serve.state().death = Some(death);
+        let answer = serve.post("/dead-letters/replay", &json!({"all": true}));
+        assert_eq!(answer, (202, json!({"matched": count, "replayed": count})));
+        let state = serve.state();
+        let sent: Vec<&str> = state.sent.iter().map(|entry| entry.listing.as_ref().unwrap().id.as_str()).collect();
+        assert_eq!(sent.len(), count);
+        assert!(sent.iter().all(|id| id.starts_with("d-")) && sent.is_sorted(), "{sent:?}");
+    }
 }
 
 #[test]

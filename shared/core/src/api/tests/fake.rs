@@ -34,8 +34,16 @@ pub(super) struct State {
     pub(super) down: bool,
     /// This letter's replay is not taken.
     pub(super) stuck: Option<String>,
-    /// Every replayed message is given up again at once.
-    pub(super) deadly: bool,
+    /// How every replayed message is given up again at once, if it is.
+    pub(super) death: Option<Death>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Death {
+    /// As the next generation, in the place of its first acceptance.
+    Again,
+    /// As a record of its own, at the end: what can't be read has no id but its entry's.
+    Anew,
 }
 
 #[derive(Clone, Default)]
@@ -152,10 +160,15 @@ impl DeadLetters for Fake {
             Some(buried) => buried.replayed_at = Some(Noon.now()),
         }
         state.sent.push(entry.clone());
-        if state.deadly {
-            let next = DeadLetter { generation: letter.generation + 1, ..letter.clone() };
-            state.letters.push(Buried { letter: next, replayed_at: None });
-        }
+        let next = match state.death {
+            None => return Ok(Replayed::Sent),
+            Some(Death::Again) => DeadLetter { generation: letter.generation + 1, ..letter.clone() },
+            Some(Death::Anew) => {
+                let order = i64::try_from(state.letters.len()).unwrap();
+                DeadLetter { id: format!("e-{order}"), received_at: Some(at(order)), ..letter.clone() }
+            }
+        };
+        state.letters.push(Buried { letter: next, replayed_at: None });
         Ok(Replayed::Sent)
     }
 
