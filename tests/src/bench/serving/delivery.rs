@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::ensure;
 
 use super::control::Control;
-use super::figure::{LOAD_CPU, TARGET_CPU, Values};
+use super::figure::{LOAD_CPU, OTHERS, TARGET_CPU, Values};
 use super::load::{Endpoint, Sent, send};
 use super::processes;
 use super::seen::tally;
@@ -82,6 +82,7 @@ pub(crate) fn measure(
     let target = Target::start(ANY_PORT)?;
     let work = work(messages, target.address);
     let before = processes::cpu(&processes::families(roots));
+    let machine = processes::machine_cpu();
     let sent = send(&work, to, CONNECTIONS)?;
     let took = target.wait_for(messages, PATIENCE)?.duration_since(sent.began);
     match chaski {
@@ -90,8 +91,12 @@ pub(crate) fn measure(
     }
     let family = processes::families(roots);
     let cpu = processes::cpu(&family).saturating_sub(before);
-    let memory = processes::memory(&family);
     let target_cpu = target.cpu();
+    let machine = processes::machine_cpu().saturating_sub(machine);
+    let others = machine.saturating_sub(cpu + sent.cpu + target_cpu).as_secs_f64();
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let others = others / sent.began.elapsed().as_secs_f64() / count(processors);
+    let memory = processes::memory(&family);
     let disorder = whole(&work, &target, false)?;
     let [p50, p99] = percentiles(&sent);
     Ok(vec![
@@ -105,6 +110,7 @@ pub(crate) fn measure(
         ("deliver.disorder", count(disorder)),
         (LOAD_CPU, sent.cpu.as_secs_f64() * 1e6 / count(messages)),
         (TARGET_CPU, target_cpu.as_secs_f64() * 1e6 / count(messages)),
+        (OTHERS, others * 1e2),
     ])
 }
 

@@ -77,6 +77,8 @@ pub(crate) const FIGURES: &[Figure] = &[
 /// What the load and the target took, for the footnote: microseconds of processor time a message.
 pub(crate) const LOAD_CPU: &str = "load.cpu";
 pub(crate) const TARGET_CPU: &str = "target.cpu";
+/// What processes that have no part in it took meanwhile: percent of all processors.
+pub(crate) const OTHERS: &str = "others";
 
 impl Reach {
     pub(crate) fn met(self, value: f64) -> Option<bool> {

@@ -12,6 +12,8 @@ const TICK: Duration = Duration::from_millis(10);
 const PARENT: usize = 1;
 const USER_TICKS: usize = 11;
 const SYSTEM_TICKS: usize = 12;
+/// Fields of the first line of `/proc/stat`, from 0, in which nobody works.
+const IDLE: std::ops::RangeInclusive<usize> = 3..=4;
 
 /// Memory of some processes, in MiB.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,21 +50,34 @@ pub(crate) fn cpu(pids: &[u32]) -> Duration {
     pids.iter().filter_map(ticks).map(|ticks| TICK * ticks).sum()
 }
 
-/// Memory of these processes.
-pub(crate) fn memory(pids: &[u32]) -> Memory {
-    let sum =
-        |file: &str, field: &str| pids.iter().filter_map(|pid| kibibytes(*pid, file, field)).sum::<f64>() / 1_024.0;
-    Memory {
-        most: sum("status", "VmHWM:"),
-        resident: sum("status", "VmRSS:"),
-        proportional: sum("smaps_rollup", "Pss:"),
-    }
+/// Processor time of the whole machine until now, all processors summed.
+pub(crate) fn machine_cpu() -> Duration {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = text.lines().next().unwrap_or_default().split_ascii_whitespace().skip(1);
+    // user, nice, system, idle, iowait, irq, softirq, steal; what follows is part of user.
+    let busy = fields.take(8).enumerate().filter(|(n, _)| !IDLE.contains(n));
+    TICK * busy.filter_map(|(_, ticks)| ticks.parse::<u32>().ok()).sum()
 }
 
-fn kibibytes(pid: u32, file: &str, field: &str) -> Option<f64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
+/// Memory of these processes.
+pub(crate) fn memory(pids: &[u32]) -> Memory {
+    let mut sum = Memory::default();
+    for pid in pids {
+        // Read once: between two readings a process may grow.
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let pages = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        sum.most += mebibytes(&status, "VmHWM:");
+        sum.resident += mebibytes(&status, "VmRSS:");
+        sum.proportional += mebibytes(&pages, "Pss:");
+    }
+    sum
+}
+
+/// 0 where it is not said: of a process that has ended.
+fn mebibytes(text: &str, field: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    kibibytes.unwrap_or(0.0) / 1_024.0
 }
 
 /// The numbers behind the name; the name may hold anything, so it is skipped from the end.
@@ -116,11 +131,15 @@ mod tests {
 
     #[test]
     fn work_shows_in_the_processor_time() {
-        let before = (own_thread_cpu(), cpu(&[std::process::id()]));
+        let before = (own_thread_cpu(), cpu(&[std::process::id()]), machine_cpu());
         let mut sum = 0_u64;
         while cpu(&[std::process::id()]) == before.1 {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
         assert!(own_thread_cpu() > before.0);
+        // The kernel adds to a process and to the machine at the same tick, not always in the same read.
+        while machine_cpu() == before.2 {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
     }
 }

@@ -1,10 +1,15 @@
 //! The tables.
 
-use super::figure::{FIGURES, Figure, LOAD_CPU, Reach, TARGET_CPU, Value, values_of};
+use std::fmt::Write;
+
+use super::figure::{FIGURES, Figure, LOAD_CPU, OTHERS, Reach, TARGET_CPU, Value, values_of};
 use crate::columns::{Samples, aligned};
 
 /// The name under which Chaski's values stand.
 pub(crate) const CHASKI: &str = "Chaski";
+
+/// With more than this taken by others the figures say more about them.
+const BUSY_PERCENT: f64 = 10.0;
 
 /// One server's figures beside what is to be reached, and whether all were.
 pub(crate) fn of_one(all: &[Value], of: &str) -> (String, bool) {
@@ -57,15 +62,21 @@ fn beside(of: &str, value: f64, ours: f64, figure: &Figure) -> String {
     if of == CHASKI || !ours.is_normal() { text } else { format!("{text} ({:.2}x)", value / ours) }
 }
 
-/// What the load itself costs on the same processors.
+/// What the load itself costs on the same processors, and what had no business there.
 fn footnote(all: &[Value], names: &[String]) -> String {
     let mut text = String::new();
     for of in names {
         let [load, target] = [LOAD_CPU, TARGET_CPU].map(|figure| median(&values_of(all, of, figure)));
-        if !load.is_nan() {
-            let line = format!("{of}: the load took {load:.1} us of CPU a message, the target {target:.1} us\n");
-            text.push_str(&line);
+        if load.is_nan() {
+            continue;
         }
+        let others = values_of(all, of, OTHERS).into_iter().fold(0.0, f64::max);
+        let busy = if others > BUSY_PERCENT { ": TOO BUSY to measure here" } else { "" };
+        let _ = writeln!(
+            text,
+            "{of}: the load took {load:.1} us of CPU a message, the target {target:.1} us; \
+             other work at most {others:.0} % of the processors{busy}"
+        );
     }
     text
 }
@@ -135,6 +146,14 @@ mod tests {
         assert!(reached && text.contains("15,500") && text.contains("14,000 to 16,000"), "{text}");
         let (text, reached) = of_one(&rate([14_000.0, 16_000.0, 14_500.0]), CHASKI);
         assert!(!reached && text.contains("MISSED"), "{text}");
+    }
+
+    #[test]
+    fn a_busy_machine_is_named() {
+        let quiet = [value(CHASKI, LOAD_CPU, 5.0), value(CHASKI, TARGET_CPU, 6.0), value(CHASKI, OTHERS, 4.0)];
+        assert!(!of_one(&quiet, CHASKI).0.contains("BUSY"));
+        let busy = [quiet.to_vec(), vec![value(CHASKI, OTHERS, 40.0)]].concat();
+        assert!(of_one(&busy, CHASKI).0.contains("at most 40 % of the processors: TOO BUSY"));
     }
 
     #[test]
