@@ -27,7 +27,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
 )
 
-# requests is a layer above this one, and takes twice the time.
+# The layer below requests: less work for each call.
 http = urllib3.PoolManager(maxsize=100, retries=False, timeout=TIMEOUT_S)
 
 

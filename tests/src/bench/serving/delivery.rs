@@ -9,7 +9,7 @@ use anyhow::ensure;
 use super::control::Control;
 use super::figure::{LOAD_CPU, OTHERS, TARGET_CPU, Values};
 use super::load::{Endpoint, Sent, send};
-use super::processes;
+use super::meter::Meter;
 use super::seen::tally;
 use super::server::Server;
 use super::target::Target;
@@ -46,7 +46,10 @@ pub(crate) fn accept_alone(binary: &Path, folder: &Path, messages: usize) -> any
     let mut control = server.control()?;
     let pause = control.json("POST", "/pauses", br#"{"all":true}"#)?;
     let work = work(messages, target.address);
+    let roots = [server.pid()];
+    let meter = Meter::start(&roots);
     let sent = send(&work, &server.messages(), CONNECTIONS)?;
+    let taken = meter.stop(sent.cpu);
     ensure!(target.count() == 0, "{} were delivered during a pause", target.count());
     let pause = pause.get("id").and_then(serde_json::Value::as_str).unwrap_or_default();
     control.call("DELETE", &format!("/pauses/{pause}"), b"")?;
@@ -54,7 +57,13 @@ pub(crate) fn accept_alone(binary: &Path, folder: &Path, messages: usize) -> any
     control.wait_until_empty(PATIENCE)?;
     whole(&work, &target, true)?;
     let [p50, p99] = percentiles(&sent);
-    Ok(vec![("accept.rate", rate(messages, sent.took)), ("accept.p50", p50), ("accept.p99", p99)])
+    Ok(vec![
+        ("accept.rate", rate(messages, sent.took)),
+        ("accept.p50", p50),
+        ("accept.p99", p99),
+        ("accept.cpu", taken.cpu.as_secs_f64() * 1e3 / count(messages)),
+        (OTHERS, taken.others_percent),
+    ])
 }
 
 /// Accepted and delivered by Chaski, in order.
@@ -81,22 +90,15 @@ pub(crate) fn measure(
 ) -> anyhow::Result<Values> {
     let target = Target::start(ANY_PORT)?;
     let work = work(messages, target.address);
-    let before = processes::cpu(&processes::families(roots));
-    let machine = processes::machine_cpu();
+    let meter = Meter::start(roots);
     let sent = send(&work, to, CONNECTIONS)?;
     let took = target.wait_for(messages, PATIENCE)?.duration_since(sent.began);
     match chaski {
         Some(control) => control.wait_until_empty(PATIENCE)?,
         None => std::thread::sleep(QUIET),
     }
-    let family = processes::families(roots);
-    let cpu = processes::cpu(&family).saturating_sub(before);
     let target_cpu = target.cpu();
-    let machine = processes::machine_cpu().saturating_sub(machine);
-    let others = machine.saturating_sub(cpu + sent.cpu + target_cpu).as_secs_f64();
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let others = others / sent.began.elapsed().as_secs_f64() / count(processors);
-    let memory = processes::memory(&family);
+    let taken = meter.stop(sent.cpu + target_cpu);
     let disorder = whole(&work, &target, false)?;
     let [p50, p99] = percentiles(&sent);
     Ok(vec![
@@ -104,13 +106,13 @@ pub(crate) fn measure(
         ("deliver.accepted", rate(messages, sent.took)),
         ("deliver.p50", p50),
         ("deliver.p99", p99),
-        ("deliver.cpu", cpu.as_secs_f64() * 1e3 / count(messages)),
-        ("deliver.most", memory.most),
-        ("deliver.now", memory.proportional),
+        ("deliver.cpu", taken.cpu.as_secs_f64() * 1e3 / count(messages)),
+        ("deliver.most", taken.memory.most),
+        ("deliver.now", taken.memory.proportional),
         ("deliver.disorder", count(disorder)),
         (LOAD_CPU, sent.cpu.as_secs_f64() * 1e6 / count(messages)),
         (TARGET_CPU, target_cpu.as_secs_f64() * 1e6 / count(messages)),
-        (OTHERS, others * 1e2),
+        (OTHERS, taken.others_percent),
     ])
 }
 

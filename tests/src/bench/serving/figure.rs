@@ -43,6 +43,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     figure("accept.rate", "accepted and durable, a second, deliveries paused", "", AtLeast(20_000.0)),
     figure("accept.p50", "  one POST, p50", "ms", AtMost(1.6)),
     figure("accept.p99", "  one POST, p99", "ms", AtMost(8.0)),
+    figure("accept.cpu", "  CPU seconds for 1,000 messages, server processes", "s", Told),
     figure("deliver.rate", "accepted and delivered, a second", "", AtLeast(15_000.0)),
     figure("deliver.accepted", "  accepted meanwhile, a second", "", Told),
     figure("deliver.p50", "  one POST, p50", "ms", Told),
@@ -79,6 +80,9 @@ pub(crate) const LOAD_CPU: &str = "load.cpu";
 pub(crate) const TARGET_CPU: &str = "target.cpu";
 /// What processes that have no part in it took meanwhile: percent of all processors.
 pub(crate) const OTHERS: &str = "others";
+
+/// Beside which peer, in which figure, Chaski is to be how many times as good.
+pub(crate) const BESIDE: (&str, &str, f64) = ("BullMQ", "deliver.rate", 1.5);
 
 impl Reach {
     pub(crate) fn met(self, value: f64) -> Option<bool> {

@@ -9,9 +9,9 @@ use anyhow::ensure;
 
 use super::control::Control;
 use super::delivery::{ANY_PORT, CONNECTIONS, count};
-use super::figure::Values;
+use super::figure::{LOAD_CPU, OTHERS, TARGET_CPU, Values};
 use super::load::{Endpoint, send};
-use super::processes;
+use super::meter::Meter;
 use super::seen::tally;
 use super::server::Server;
 use super::target::Target;
@@ -44,7 +44,7 @@ pub(crate) fn chaski(binary: &Path, folder: &Path, links: usize) -> anyhow::Resu
 pub(crate) fn measure(to: &Endpoint, roots: &[u32], links: usize, failed: &str) -> anyhow::Result<Values> {
     let target = Target::start(ANY_PORT)?;
     let (work, dead) = work(links, &target)?;
-    let before = processes::cpu(&processes::families(roots));
+    let meter = Meter::start(roots);
     let sent = send(&work, to, CONNECTIONS)?;
     target.wait_for(links - dead, PATIENCE)?;
     let mut control = Control::connect(to.address)?;
@@ -58,8 +58,8 @@ pub(crate) fn measure(to: &Endpoint, roots: &[u32], links: usize, failed: &str) 
         }
     }
     let took = sent.began.elapsed();
-    let family = processes::families(roots);
-    let (cpu, memory) = (processes::cpu(&family).saturating_sub(before), processes::memory(&family));
+    let target_cpu = target.cpu();
+    let taken = meter.stop(sent.cpu + target_cpu);
     let seen = target.take();
     let missed = tally(&work, &seen).lost.saturating_sub(dead);
     ensure!(missed == 0, "{missed} living links were not looked at");
@@ -67,9 +67,12 @@ pub(crate) fn measure(to: &Endpoint, roots: &[u32], links: usize, failed: &str) 
         ("links.took", took.as_secs_f64()),
         ("links.arrived", count(seen.len())),
         ("links.failed", count(given_up)),
-        ("links.cpu", cpu.as_secs_f64()),
-        ("links.most", memory.most),
-        ("links.now", memory.proportional),
+        ("links.cpu", taken.cpu.as_secs_f64()),
+        ("links.most", taken.memory.most),
+        ("links.now", taken.memory.proportional),
+        (LOAD_CPU, sent.cpu.as_secs_f64() * 1e6 / count(links)),
+        (TARGET_CPU, target_cpu.as_secs_f64() * 1e6 / count(links)),
+        (OTHERS, taken.others_percent),
     ])
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod figure;
 pub(crate) mod links;
 pub(crate) mod load;
 pub(crate) mod mark;
+pub(crate) mod meter;
 pub(crate) mod options;
 pub(crate) mod processes;
 pub(crate) mod report;

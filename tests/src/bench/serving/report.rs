@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::figure::{FIGURES, Figure, LOAD_CPU, OTHERS, Reach, TARGET_CPU, Value, values_of};
+use super::figure::{BESIDE, FIGURES, Figure, LOAD_CPU, OTHERS, Reach, TARGET_CPU, Value, values_of};
 use crate::columns::{Samples, aligned};
 
 /// The name under which Chaski's values stand.
@@ -51,7 +51,19 @@ pub(crate) fn side_by_side(all: &[Value]) -> String {
         lines.push(line);
     }
     let numbers: Vec<_> = (1..=names.len()).collect();
-    aligned(&lines, &numbers) + &footnote(all, &names)
+    aligned(&lines, &numbers) + &verdict(all) + &footnote(all, &names)
+}
+
+/// How many times the peer that is to be beaten; nothing where one of the two was not run.
+fn verdict(all: &[Value]) -> String {
+    let (peer, figure, reach) = BESIDE;
+    let [ours, theirs] = [CHASKI, peer].map(|of| median(&values_of(all, of, figure)));
+    let times = ours / theirs;
+    if times.is_nan() {
+        return String::new();
+    }
+    let verdict = if times >= reach { "ok" } else { "MISSED" };
+    format!("{CHASKI} delivers {} times what {peer} does, reach ≥ {reach}: {verdict}\n", number(times))
 }
 
 fn beside(of: &str, value: f64, ours: f64, figure: &Figure) -> String {
@@ -161,5 +173,7 @@ mod tests {
         let all = [value(CHASKI, "deliver.rate", 16_000.0), value("BullMQ", "deliver.rate", 8_000.0)];
         let text = side_by_side(&all);
         assert!(text.contains("16,000") && text.contains("8,000 (0.50x)"), "{text}");
+        assert!(text.contains("2 times what BullMQ does, reach ≥ 1.5: ok"), "{text}");
+        assert!(!side_by_side(&all[1..]).contains("times"));
     }
 }
