@@ -67,6 +67,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     figure("storm.accepted", "  accepted for another target during it, a second", "", Told),
     figure("storm.share", "  the part of the rate before it", "", AtLeast(0.5)),
     figure("storm.drained", "  all delivered after the target came alive, in", "s", Told),
+    figure("storm.most", "  memory, the most", "MiB", Told),
     figure("links.took", "link checks: all ended, in", "s", Told),
     figure("links.arrived", "  requests that reached a living target", "", Told),
     figure("links.failed", "  failed executions, the dead links included", "", Told),

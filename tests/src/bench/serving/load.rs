@@ -144,3 +144,39 @@ pub(crate) fn content_length(fields: &[httparse::Header<'_>]) -> anyhow::Result<
     let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
     field.map(|field| Ok(std::str::from_utf8(field.value)?.trim().parse()?)).transpose()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole_with_its_last_byte() {
+        let answer = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
+        assert_eq!(whole(answer).unwrap(), Some((503, answer.len())));
+        for cut in 0..answer.len() {
+            assert_eq!(whole(&answer[..cut]).unwrap(), None, "{cut}");
+        }
+        assert!(whole(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+        assert!(whole(b"no answer\r\n\r\n").is_err());
+    }
+
+    /// A run that was refused something measures nothing.
+    #[test]
+    fn a_refusal_ends_the_run() {
+        use super::super::work::Ask;
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = Endpoint { address: listener.local_addr().unwrap(), path: "/messages".to_owned() };
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1_024];
+            assert!(stream.read(&mut request).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nfull").unwrap();
+        });
+        let ask = Ask { method: "POST", url: "http://t/".to_owned(), body_bytes: 256 };
+        let work = Work { first: 0, subjects: 1, messages: 2, asks: vec![ask] };
+        let error = format!("{:#}", send(&work, &to, 1).unwrap_err());
+        assert!(error.contains("503") && error.contains("full"), "{error}");
+        server.join().unwrap();
+    }
+}

@@ -270,3 +270,48 @@ fn uuid(text: &[u8]) -> u128 {
     let digits = text.iter().filter_map(|&byte| char::from(byte).to_digit(16));
     digits.fold(0, |sum, digit| sum << 4 | u128::from(digit))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::{Endpoint, send};
+    use super::super::seen::{Tally, tally};
+    use super::super::work::{Ask, Work};
+    use super::*;
+
+    const ANY_PORT: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+    /// The target stands where the server would: what the load sends is what the target must have seen.
+    #[test]
+    fn all_that_is_sent_is_seen_once_and_in_order() {
+        let target = Target::start(ANY_PORT.into()).unwrap();
+        let ask = Ask { method: "POST", url: "http://t/".to_owned(), body_bytes: 256 };
+        let work = Work { first: 7, subjects: 50, messages: 2_000, asks: vec![ask] };
+        let to = Endpoint { address: target.address, path: "/messages".to_owned() };
+        let sent = send(&work, &to, 8).unwrap();
+        assert_eq!(sent.latencies.len(), 2_000);
+        target.wait_for(2_000, Duration::from_secs(30)).unwrap();
+        assert_eq!(tally(&work, &target.take()), Tally::default());
+        assert!(sent.cpu > Duration::ZERO && target.cpu() > Duration::ZERO);
+    }
+
+    #[test]
+    fn a_slow_answer_is_late_and_the_fields_are_read() {
+        let target = Target::start(ANY_PORT.into()).unwrap();
+        let mut stream = std::net::TcpStream::connect(target.address).unwrap();
+        let began = Instant::now();
+        let fields =
+            "Chaski-Id: 00000000-0000-0000-0000-0000000000ff\r\nchaski-subject: bench-000003\r\nCHASKI-ATTEMPT: 2";
+        let request = format!("GET /slow/~000003.0000009 HTTP/1.1\r\n{fields}\r\n\r\n");
+        // In two pieces, as the network may bring it.
+        let (head, tail) = request.split_at(30);
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(tail.as_bytes()).unwrap();
+        let mut answer = vec![0; ANSWER.len()];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, ANSWER);
+        assert!(began.elapsed() >= SLOW);
+        let seen = target.take();
+        let [Seen { mark, id, attempt, subject }] = seen.as_slice() else { panic!("{seen:?}") };
+        assert_eq!((mark.subject, mark.number, *id, *attempt, *subject), (3, 9, 255, 2, Some(3)));
+    }
+}
