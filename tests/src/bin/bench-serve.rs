@@ -11,6 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use serving::figure::{Value, Values};
+use serving::machine::machine;
 use serving::options::{Command, HELP, Kind, Plan};
 use serving::report::{CHASKI, of_one, side_by_side};
 use serving::{batches, delivery, links, options, storm};
@@ -22,12 +23,12 @@ fn main() -> anyhow::Result<()> {
         Command::Chaski { binary, plan } => {
             let values = figures(&binary, &plan)?;
             let (table, reached) = of_one(&values, CHASKI);
-            println!("medians of {} on {}\n\n{table}", runs(plan.runs), machine());
+            println!("medians of {} on {}\n\n{table}", runs(plan.runs), machine(&plan.folder)?);
             ensure!(reached || !plan.strict, "a figure was not reached");
         }
-        Command::Run { kind, of, to, roots, messages, failed, out } => {
+        Command::Run { kind, of, to, roots, messages, failed, ordered, out } => {
             let values = match kind {
-                Kind::Load => delivery::measure(&to, &roots, messages, None),
+                Kind::Load => delivery::measure(&to, &roots, messages, ordered, None),
                 Kind::Links => links::measure(&to, &roots, messages, &failed),
             };
             append(&out, &named(&of, values.with_context(|| of.clone())?))?;
@@ -35,7 +36,8 @@ fn main() -> anyhow::Result<()> {
         Command::Compare { file } => {
             let lines = fs::read_to_string(&file).with_context(|| format!("can't read {}", file.display()))?;
             let values = lines.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
-            println!("medians, on {}\n\n{}", machine(), side_by_side(&values));
+            let folder = file.parent().context("the file is in no folder")?;
+            println!("medians, on {}\n\n{}", machine(folder)?, side_by_side(&values));
         }
     }
     Ok(())
@@ -81,13 +83,4 @@ fn append(file: &Path, values: &[Value]) -> anyhow::Result<()> {
 
 fn runs(number: usize) -> String {
     if number == 1 { "1 run".to_owned() } else { format!("{number} runs") }
-}
-
-/// What a figure depends on.
-fn machine() -> String {
-    let processors = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    let model = model.trim_start_matches(['\t', ' ', ':']);
-    format!("{processors} processors ({model})")
 }

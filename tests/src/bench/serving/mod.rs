@@ -7,6 +7,7 @@ pub(crate) mod delivery;
 pub(crate) mod figure;
 pub(crate) mod links;
 pub(crate) mod load;
+pub(crate) mod machine;
 pub(crate) mod mark;
 pub(crate) mod meter;
 pub(crate) mod options;

@@ -21,6 +21,7 @@ bench-serve links [OPTIONS]           one run of the link checks, the same way
     --url URL         where envelopes are posted, http://IP:PORT/PATH
     --pids A,B        its processes; their children count too
     --messages N      messages (60,000) or links (4,000)
+    --ordered         load: fails when a subject's order was not kept
     --failed PATH     links: where it says how many executions failed (/dead-letters)
     --out FILE        the file of values, a line of JSON each
 bench-serve compare FILE              the table of all values in the file";
@@ -28,9 +29,23 @@ bench-serve compare FILE              the table of all values in the file";
 /// What is to be done.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
-    Chaski { binary: PathBuf, plan: Plan },
-    Run { kind: Kind, of: String, to: Endpoint, roots: Vec<u32>, messages: usize, failed: String, out: PathBuf },
-    Compare { file: PathBuf },
+    Chaski {
+        binary: PathBuf,
+        plan: Plan,
+    },
+    Run {
+        kind: Kind,
+        of: String,
+        to: Endpoint,
+        roots: Vec<u32>,
+        messages: usize,
+        failed: String,
+        ordered: bool,
+        out: PathBuf,
+    },
+    Compare {
+        file: PathBuf,
+    },
     Help,
 }
 
@@ -114,8 +129,12 @@ fn chaski(mut given: impl Iterator<Item = String>) -> anyhow::Result<Command> {
 fn run(kind: Kind, mut given: impl Iterator<Item = String>) -> anyhow::Result<Command> {
     let (mut of, mut to, mut roots, mut out) = (None, None, Vec::new(), None);
     let mut messages = if kind == Kind::Load { MESSAGES } else { LINKS };
-    let mut failed = "/dead-letters".to_owned();
+    let (mut failed, mut ordered) = ("/dead-letters".to_owned(), false);
     while let Some(argument) = given.next() {
+        if argument == "--ordered" {
+            ordered = true;
+            continue;
+        }
         let next = given.next().with_context(|| format!("{argument} takes a value"))?;
         match argument.as_str() {
             "--of" => of = Some(next),
@@ -129,7 +148,8 @@ fn run(kind: Kind, mut given: impl Iterator<Item = String>) -> anyhow::Result<Co
     }
     ensure!(!roots.is_empty(), "--pids is missing");
     let (of, to) = (of.context("--of is missing")?, to.context("--url is missing")?);
-    Ok(Command::Run { kind, of, to, roots, messages, failed, out: out.context("--out is missing")? })
+    let out = out.context("--out is missing")?;
+    Ok(Command::Run { kind, of, to, roots, messages, failed, ordered, out })
 }
 
 fn number(text: &str, most: usize) -> anyhow::Result<usize> {
