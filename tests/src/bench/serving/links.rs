@@ -19,9 +19,7 @@ use super::work::{Ask, Work};
 
 /// Of ten links one is slow and one is dead.
 const KINDS: usize = 10;
-/// Two seconds for an answer, and one retry after one second.
-const SETTINGS: &str = "[http]\ntimeout = \"2s\"\n\n[tiers]\nfast = \"1s\"\n\n\
-    [retry.connection]\nper_queue = 1\nqueues = [\"fast\"]\n\n[retry.timeout]\nper_queue = 1\nqueues = [\"fast\"]\n";
+const SETTINGS: &str = include_str!("../../../../infra/bench/link-checks.toml");
 /// How long may nothing end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The path at which Chaski says what it gave up.
@@ -88,4 +86,31 @@ fn work(links: usize, target: &Target) -> anyhow::Result<(Work, usize)> {
     }
     let links = links - links % KINDS;
     Ok((Work { first: 0, subjects: links, messages: links, asks }, links / KINDS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_link_is_tried_twice() {
+        use chaski_core::outcome::ErrorClass;
+        use chaski_core::retry::FirstError;
+
+        let settings = chaski_core::settings::Settings::read(SETTINGS, &|_| None).unwrap();
+        let refused = FirstError { class: ErrorClass::Connection, status: None };
+        assert_eq!(settings.retry.policy(refused).map(|policy| policy.calls()), Some(2));
+        assert_eq!(settings.tiers.fast, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn of_ten_links_one_is_slow_and_one_is_dead() {
+        let target = Target::start(ANY_PORT).unwrap();
+        let (work, dead) = work(4_000, &target).unwrap();
+        assert_eq!((work.messages, dead), (4_000, 400));
+        let living = target.address.to_string();
+        let urls: Vec<_> = work.asks.iter().map(|ask| ask.url.as_str()).collect();
+        assert_eq!(urls.iter().filter(|url| url.contains("/slow/")).count(), 1);
+        assert_eq!(urls.iter().filter(|url| !url.contains(&living)).count(), 1);
+    }
 }

@@ -58,3 +58,20 @@ pub(crate) fn storm(binary: &Path, folder: &Path, messages: usize) -> anyhow::Re
         ("storm.most", processes::memory(&[server.pid()]).most),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_given_up_before_the_target_comes_alive() {
+        use chaski_core::outcome::ErrorClass;
+        use chaski_core::retry::FirstError;
+
+        let settings = chaski_core::settings::Settings::read(SETTINGS, &|_| None).unwrap();
+        let refused = FirstError { class: ErrorClass::Connection, status: None };
+        let policy = settings.retry.policy(refused).unwrap();
+        // The load takes some ten seconds.
+        assert!(policy.span(&settings.tiers) > 6 * std::time::Duration::from_secs(10), "{policy:?}");
+    }
+}
