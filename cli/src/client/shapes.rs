@@ -151,6 +151,8 @@ pub(crate) struct Queue {
     #[serde(default)]
     pub(crate) delayed: u64,
     pub(crate) oldest_age_ms: Option<u64>,
+    /// A tier's delay, where the server names it.
+    pub(crate) delay_ms: Option<u64>,
     #[serde(default)]
     pub(crate) in_per_second: f64,
     #[serde(default)]

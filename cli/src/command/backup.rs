@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Context, Failure};
 use crate::client::BackupTaken;
-use crate::output::{Progress, plain};
+use crate::output::{Progress, count, plain};
 
 /// Copy the store of the running server into a new file, while it goes on
 ///
@@ -31,6 +31,6 @@ impl Backup {
             return Ok(context.output.line(&answer.text)?);
         }
         let taken: BackupTaken = answer.read()?;
-        Ok(context.output.line(&format!("{} bytes in {}", taken.bytes, plain(&taken.to)))?)
+        Ok(context.output.line(&format!("{} holds the copy, {}", plain(&taken.to), count(taken.bytes, "byte")))?)
     }
 }

@@ -8,7 +8,7 @@ use super::messages::dry_run;
 use super::pages::Pages;
 use super::{Context, Failure, shown, when};
 use crate::client::{Answer, Counted, DeadLetter};
-use crate::output::{Column, Sheet, Table, count, plain, talk, time, time_and_distance};
+use crate::output::{Column, Sheet, Table, count, indented, plain, talk, time, time_and_distance};
 
 /// Look at messages that were given up, send them again, delete them
 #[derive(Debug, Subcommand)]
@@ -24,6 +24,9 @@ Examples:
     #[command(after_help = "Example:\n  chaski dead-letters show 0193a4f2-7c1b-7e3a-9d52-1f0c8e6b4a21")]
     Show(ShowDeadLetter),
     /// Send one dead letter again by its id, or all that fit the filters
+    #[command(
+        override_usage = "chaski dead-letters replay <ID>\n       chaski dead-letters replay <FILTERS|--all> [--dry-run|--yes]"
+    )]
     #[command(after_help = "\
 A replay is the next generation of the same message, with fresh attempts, at the end of its subject's line.
 
@@ -85,7 +88,7 @@ const COLUMNS: [Column; 6] = [
     Column::whole("DIED (UTC)"),
     Column::shrinks("SUBJECT"),
     Column::goes("TARGET"),
-    Column::goes("TRIES"),
+    Column::number_that_goes("TRIES"),
 ];
 
 impl DeadLetters {
@@ -161,7 +164,7 @@ fn print(context: &Context, answer: &Answer) -> Result<(), Failure> {
         .field("error", &last);
     context.output.line(&sheet.render())?;
     shown::attempts(context, &letter.attempts)?;
-    let message = letter.message.as_deref().map(shown::pretty);
+    let message = letter.message.as_deref().map(|message| indented(message.get()));
     shown::body(context, "The message", message.as_deref(), letter.message_base64.as_deref())?;
     let (text, base64) = (letter.response.as_deref(), letter.response_base64.as_deref());
     shown::body(context, "The target's last answer", text, base64)

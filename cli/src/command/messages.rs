@@ -22,7 +22,8 @@ pub(super) enum Messages {
 Examples:
   chaski messages list --state retrying
   chaski messages list --subject pc_send_88 --from 2h
-  chaski messages list --target example.org --from 2026-12-01 --to 2026-12-02 --all-pages --json | jq .id")]
+  chaski messages list --target example.org --from 2026-12-01 --to 2026-12-02
+  chaski messages list --label import-7 --all-pages --json | jq -r .id")]
     List(ListMessages),
     /// Show one message: its attempts, when it is due, and the target's last answer
     #[command(after_help = "\
@@ -31,6 +32,9 @@ Examples:
   chaski messages show 0193a4f2-7c1b-7e3a-9d52-1f0c8e6b4a21 --wait 10s")]
     Show(ShowMessage),
     /// Cancel one message by its id, or all that fit the filters
+    #[command(
+        override_usage = "chaski messages cancel <ID>\n       chaski messages cancel <FILTERS|--all> [--dry-run|--yes]"
+    )]
     #[command(after_help = "\
 A message whose attempt runs is cancelled when that attempt fails; if it succeeds, the message is delivered.
 
@@ -80,7 +84,7 @@ const COLUMNS: [Column; 6] = [
     Column::whole("RECEIVED (UTC)"),
     Column::shrinks("SUBJECT"),
     Column::goes("TARGET"),
-    Column::goes("TRIES"),
+    Column::number_that_goes("TRIES"),
 ];
 
 impl Messages {

@@ -27,9 +27,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 CHASKI_URL names the server, CHASKI_KEY holds a producer's key (ck_<id>_<secret>) where the server wants one.";
 
+/// Where the help shows what every command takes.
+const EVERYWHERE: &str = "Everywhere";
+
 /// Sends HTTP requests later, in order and with retries; and shows what became of them.
 #[derive(Debug, Parser)]
-#[command(name = "chaski", version, after_help = AFTER, propagate_version = true, max_term_width = 120)]
+#[command(name = "chaski", version, after_help = AFTER, max_term_width = 120)]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
@@ -42,9 +45,10 @@ pub(crate) struct Cli {
 struct Global {
     /// Where Chaski listens
     #[arg(long, global = true, value_name = "URL", env = "CHASKI_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(help_heading = EVERYWHERE)]
     server: ServerUrl,
     /// Print the server's JSON instead of tables: one document, or one a line where there are many
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
 }
 

@@ -10,6 +10,7 @@ use crate::output::{Column, Table, count, plain, time};
 ///
 /// Messages are accepted and wait; nothing is lost, and waiting is no attempt.
 #[derive(Debug, Args)]
+#[command(override_usage = "chaski pause <--all|--queue|--route|--subject|--target>")]
 #[command(after_help = "\
 Examples:
   chaski pause --target example.org
@@ -22,6 +23,7 @@ pub(super) struct Pause {
 
 /// Let deliveries go on: end one pause by its id or its scope, or all of them
 #[derive(Debug, Args)]
+#[command(override_usage = "chaski resume <ID|--all-pauses|--all|--queue|--route|--subject|--target>")]
 #[command(after_help = "\
 Examples:
   chaski resume --target example.org
@@ -80,7 +82,7 @@ struct ScopeFlags {
     #[arg(long, value_name = "SUBJECT")]
     subject: Option<String>,
     /// The tenant whose subject it is
-    #[arg(long, value_name = "TENANT", requires = "subject")]
+    #[arg(long, value_name = "TENANT", requires = "subject", conflicts_with_all = ["all", "queue", "route", "target"])]
     tenant: Option<String>,
     /// All messages to one host
     #[arg(long, value_name = "HOST")]

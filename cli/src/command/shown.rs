@@ -2,7 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::value::RawValue;
 
 use super::{Context, Failure};
 use crate::client::{Attempt, Fault};
@@ -70,10 +69,4 @@ pub(super) fn body(context: &Context, heading: &str, text: Option<&str>, base64:
         }
     }
     Ok(())
-}
-
-/// A JSON document over many lines. Numbers keep their spelling only in `--json`.
-pub(super) fn pretty(json: &RawValue) -> String {
-    let value: Result<serde_json::Value, _> = serde_json::from_str(json.get());
-    value.and_then(|value| serde_json::to_string_pretty(&value)).unwrap_or_else(|_| json.get().to_owned())
 }

@@ -8,7 +8,7 @@ mod text;
 pub(crate) use progress::Progress;
 pub(crate) use sheet::Sheet;
 pub(crate) use table::{Column, Table};
-pub(crate) use text::{age, count, plain, precise, span_ms, time, time_and_distance};
+pub(crate) use text::{age, count, indented, plain, precise, span_ms, time, time_and_distance};
 
 use std::io::{self, Write};
 
@@ -45,7 +45,8 @@ impl Output {
     }
 }
 
-/// Says something to a person. Where nobody listens, nothing is lost.
+/// Says something to a person, with control characters shown. Where nobody listens, nothing is lost.
 pub(crate) fn talk(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let lines: Vec<String> = text.lines().map(plain).collect();
+    let _ = writeln!(io::stderr().lock(), "{}", lines.join("\n"));
 }

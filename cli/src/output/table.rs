@@ -48,6 +48,11 @@ impl Column {
         Self { name, fit: Fit::Whole, right: true }
     }
 
+    /// A number that may be left out.
+    pub(crate) const fn number_that_goes(name: &'static str) -> Self {
+        Self { name, fit: Fit::Goes, right: true }
+    }
+
     fn least(self, whole: usize) -> usize {
         if self.fit == Fit::Whole { whole } else { whole.min(SHRUNK) }
     }

@@ -82,6 +82,44 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{grouped} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// A JSON document over many lines: only the space between its parts is ours, order and spelling stay.
+pub(crate) fn indented(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() * 2);
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    let mut before = ' ';
+    let line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.extend(std::iter::repeat_n("  ", depth));
+    };
+    for character in json.chars() {
+        if in_string {
+            text.push(character);
+            in_string = escaped || character != '"';
+            escaped = character == '\\' && !escaped;
+            continue;
+        }
+        if character.is_ascii_whitespace() {
+            continue;
+        }
+        let closes = matches!(character, '}' | ']');
+        if closes {
+            depth = depth.saturating_sub(1);
+        }
+        if matches!(before, '{' | '[') != closes && (closes || matches!(before, '{' | '[')) || before == ',' {
+            line(&mut text, depth);
+        }
+        text.push(character);
+        match character {
+            '{' | '[' => depth += 1,
+            ':' => text.push(' '),
+            '"' => in_string = true,
+            _ => {}
+        }
+        before = character;
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +153,26 @@ mod tests {
         let now = Timestamp::parse("2026-12-01T09:00:00Z").unwrap();
         assert_eq!(time_and_distance("2026-12-01T09:00:42Z", now), "2026-12-01 09:00:42 UTC, in 42s");
         assert_eq!(time_and_distance("2026-12-01T08:00:00Z", now), "2026-12-01 08:00:00 UTC, 1h ago");
+    }
+
+    #[test]
+    fn json_keeps_its_order_and_its_spelling() {
+        let json = r#"{"b" :1.0e+2,"a":[ ],"c":{},"d":[{"x":"a, {\"b\\" }, true],"a":"\u00f1"}"#;
+        let wanted = r#"{
+  "b": 1.0e+2,
+  "a": [],
+  "c": {},
+  "d": [
+    {
+      "x": "a, {\"b\\"
+    },
+    true
+  ],
+  "a": "\u00f1"
+}"#;
+        assert_eq!(indented(json), wanted);
+        assert_eq!(indented("[1, [2]]"), "[\n  1,\n  [\n    2\n  ]\n]");
+        assert_eq!(indented(" \"x y\" "), "\"x y\"");
     }
 
     #[test]
