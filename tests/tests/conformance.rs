@@ -1,17 +1,34 @@
-//! The AWS home is held to the rules of every home, on the local AWS: the real handlers and adapters, and a pump that
-//! does what Lambda's mappings do. Each rule has queues and a table of its own, so they run side by side.
+//! Every home is held to the same rules. The AWS home stands on the local AWS: the real handlers and adapters, and a
+//! pump that does what Lambda's mappings do. The home on one machine stands on its store. Each rule has queues and a
+//! store of its own, so they run side by side.
 
 use chaski_tests::conformance::{burial, dedup, delivery, foreign, line, retry, storm};
 use chaski_tests::home::aws::AwsHome;
+use chaski_tests::home::embedded::EmbeddedHome;
 
 macro_rules! holds {
     ($($file:ident :: $rule:ident;)*) => {
-        $(
-            #[tokio::test]
-            async fn $rule() -> anyhow::Result<()> {
-                $file::$rule(&AwsHome::open(stringify!($file)).await?).await
-            }
-        )*
+        mod aws {
+            use super::*;
+
+            $(
+                #[tokio::test]
+                async fn $rule() -> anyhow::Result<()> {
+                    $file::$rule(&AwsHome::open(stringify!($file)).await?).await
+                }
+            )*
+        }
+
+        mod embedded {
+            use super::*;
+
+            $(
+                #[tokio::test]
+                async fn $rule() -> anyhow::Result<()> {
+                    $file::$rule(&EmbeddedHome::open()?).await
+                }
+            )*
+        }
     };
 }
 
@@ -36,11 +53,21 @@ holds! {
     foreign::what_the_queues_gave_up_is_buried;
 }
 
-#[tokio::test]
-async fn in_bad_weather_nothing_is_lost() -> anyhow::Result<()> {
+/// A seed, given or new, that repeats a run.
+fn seed() -> anyhow::Result<u64> {
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let given = std::env::var("CHASKI_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or(u64::from(clock.subsec_nanos()));
     println!("CHASKI_SEED={seed} repeats this run");
-    storm::in_bad_weather_nothing_is_lost(&AwsHome::open("storm").await?, seed).await
+    Ok(seed)
+}
+
+#[tokio::test]
+async fn in_bad_weather_nothing_is_lost_on_aws() -> anyhow::Result<()> {
+    storm::in_bad_weather_nothing_is_lost(&AwsHome::open("storm").await?, seed()?).await
+}
+
+#[tokio::test]
+async fn in_bad_weather_nothing_is_lost_on_one_machine() -> anyhow::Result<()> {
+    storm::in_bad_weather_nothing_is_lost(&EmbeddedHome::open()?, seed()?).await
 }

@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chaski_aws::{SystemChance, SystemClock};
 use chaski_core::app::{Caller, Dispatcher, Ingress, Post};
 use chaski_core::ledger::AttemptReport;
 use chaski_core::logger::{self, Service};
@@ -16,6 +15,7 @@ use chaski_core::ports::{Clock, Enqueue, EnqueueError, Entry, Leased, Settle, Se
 use chaski_core::settings::Settings;
 use chaski_core::time::Timestamp;
 use chaski_http::HttpTarget;
+use chaski_system::{SystemChance, SystemClock};
 use chaski_tests::world::target::Target;
 
 const MARKER: &str = "planted-secret";

@@ -10,7 +10,6 @@ mod queue_url;
 mod settings;
 pub mod sqs_event;
 mod sqs_queues;
-mod system;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod transport;
@@ -20,4 +19,3 @@ pub use failure::describe;
 pub use queue_url::QueuePrefix;
 pub use settings::{AwsSettings, AwsSettingsError};
 pub use sqs_queues::SqsQueues;
-pub use system::{SystemChance, SystemClock};

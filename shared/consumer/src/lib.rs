@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use aws_lambda_events::sqs::SqsEvent;
-use chaski_aws::{AwsSettings, Clients, QueuePrefix, SqsQueues, SystemClock};
+use chaski_aws::{AwsSettings, Clients, QueuePrefix, SqsQueues};
 use chaski_core::app::Dispatcher;
 use chaski_dynamodb::{AwsSettle, DeadLetters};
 use chaski_http::HttpTarget;
 use chaski_lambda::{handle_batch, start, until};
+use chaski_system::SystemClock;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 /// Reads the settings, builds the adapters, and handles events until Lambda ends the process.

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chaski_aws::SystemClock;
 use chaski_core::logger::{self, Service};
 use chaski_core::settings::{self, Mistake, Settings, SettingsError};
+use chaski_system::SystemClock;
 
 /// Where Lambda unpacks the package.
 const TASK_ROOT: &str = "LAMBDA_TASK_ROOT";

@@ -11,39 +11,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use chaski_aws::{Clients, QueuePrefix, SqsQueues, SystemChance, SystemClock};
+use chaski_aws::{Clients, QueuePrefix, SqsQueues};
 use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
 use chaski_core::ports::{Enqueue, Entry, Leased, Settle, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
-use chaski_core::retry::TierDelays;
 use chaski_core::settings::Settings;
 use chaski_dynamodb::{AwsSettle, DeadLetters};
+use chaski_system::{SystemChance, SystemClock};
 
 use super::faults::{Faults, FaultySettle};
 use super::script::Script;
-use super::{Batch, Buried, Capabilities, Home, Message};
+use super::{Batch, Buried, Capabilities, Home, Message, SETTINGS, TIERS};
 use door::Caller;
 use places::Places;
 use pump::Mapping;
-
-/// Long enough to tell an early retry from a late one, short enough to go through all tiers in a test.
-const TIERS: TierDelays =
-    TierDelays { fast: Duration::from_secs(1), medium: Duration::from_secs(1), slow: Duration::from_secs(2) };
-
-/// What every home of the suite is set to.
-const SETTINGS: &str = r#"
-    [tiers]
-    fast = "1s"
-    medium = "1s"
-    slow = "2s"
-    [http]
-    timeout = "1s"
-    [[routes]]
-    name = "messages"
-    pattern = "*"
-    shards = 2
-"#;
 
 type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, SystemClock>;
 

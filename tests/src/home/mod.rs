@@ -5,6 +5,7 @@
 //! rules (see `conformance`). What homes may differ in is data, never a branch on a name: see [`Capabilities`].
 
 pub mod aws;
+pub mod embedded;
 pub mod faults;
 pub mod script;
 
@@ -20,6 +21,24 @@ use chaski_core::retry::TierDelays;
 
 use faults::Faults;
 use script::Script;
+
+/// Long enough to tell an early retry from a late one, short enough to go through all tiers in a test.
+const TIERS: TierDelays =
+    TierDelays { fast: Duration::from_secs(1), medium: Duration::from_secs(1), slow: Duration::from_secs(2) };
+
+/// What every home of the suite is set to.
+const SETTINGS: &str = r#"
+    [tiers]
+    fast = "1s"
+    medium = "1s"
+    slow = "2s"
+    [http]
+    timeout = "1s"
+    [[routes]]
+    name = "messages"
+    pattern = "*"
+    shards = 2
+"#;
 
 /// What a home can, and how exactly.
 #[derive(Debug, Clone, Copy)]

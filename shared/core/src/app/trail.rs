@@ -144,6 +144,27 @@ pub(super) fn dead_letter(
     );
 }
 
+/// A dead letter was sent again, and its next generation is durable.
+pub(super) fn replayed(letter: &crate::dead_letter::DeadLetter, entry: &crate::ports::Entry) {
+    let listing = entry.listing.as_ref();
+    info!(
+        target: TRAIL,
+        {
+            event.action = "replayed",
+            chaski.id = letter.id,
+            chaski.subject = letter.subject,
+            chaski.client = letter.client,
+            chaski.producer = letter.producer,
+            chaski.route = listing.map(|listing| listing.route.as_str()),
+            chaski.queue = entry.queue.to_string(),
+            chaski.target = letter.target,
+            chaski.target_host = letter.target_host,
+            chaski.generation = listing.map(|listing| listing.generation),
+        },
+        "sent again"
+    );
+}
+
 fn metric(task: &Task<'_>, name: &str, value: u64) {
     info!(
         target: TRAIL,

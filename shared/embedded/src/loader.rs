@@ -1,0 +1,256 @@
+//! The thread that brings lines from the file into the schedule, and lets the time pass there.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, Row};
+use tracing::warn;
+
+use crate::look::Readers;
+use crate::row::{ENTRY_COLUMNS, EntryRow};
+use crate::schedule::{LINE_ENTRIES, Millis, Offer, Wants};
+use crate::store::Shared;
+use crate::writer::{Desk, SetAside, is_damage};
+
+/// Nothing is waited for longer: a miss of a wake-up would cost this much.
+const MOST: Duration = Duration::from_secs(5);
+/// Lines looked at before the schedule is looked at again.
+const ROUND_STEP: usize = 512;
+/// Entries that fell due, looked at in one step.
+const DUE_STEP: i64 = 256;
+/// Between two rounds over all lines that nothing asked for. Such a round heals whatever was missed.
+const ROUND_ANYWAY: Millis = 5 * 60 * 1_000;
+/// Bodies of one line that are read at once, beyond the first.
+const LINE_BYTES: usize = 64 * 1_024;
+
+pub(crate) fn start(shared: Arc<Shared>, readers: Arc<Readers>, desk: Desk) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("store-loader".to_owned()).spawn(move || {
+        let connection = match readers.connect() {
+            Ok(connection) => connection,
+            Err(error) => return shared.fail(&format!("the store can't be read: {error}"), is_damage(&error)),
+        };
+        let last_round = shared.clock.now();
+        let mut loader =
+            Loader { shared: &shared, connection, desk, round: None, due: (0, 0), last_round, aside: Aside::default() };
+        if let Err(error) = loader.run() {
+            shared.fail(&format!("reading failed: {error}"), is_damage(&error));
+        }
+    })
+}
+
+struct Loader<'a> {
+    shared: &'a Arc<Shared>,
+    connection: Connection,
+    desk: Desk,
+    /// The round over all lines: the line looked at last.
+    round: Option<i64>,
+    /// The entry that fell due last, by its time and its place.
+    due: (Millis, i64),
+    last_round: Millis,
+    aside: Aside,
+}
+
+/// Damaged entries that were met, with their lines.
+#[derive(Default)]
+struct Aside {
+    entries: Vec<i64>,
+    lines: Vec<i64>,
+}
+
+/// A row as it was read.
+enum Read {
+    Whole(EntryRow),
+    Damaged(i64),
+}
+
+impl Loader<'_> {
+    fn run(&mut self) -> rusqlite::Result<()> {
+        while !self.shared.is_closing() {
+            let wants = self.wait();
+            let now = self.shared.clock.now();
+            self.shared.schedule().begin_reading();
+            for line in wants.lines {
+                self.load(line, now)?;
+            }
+            if wants.round {
+                self.go_round(now)?;
+            }
+            self.take_due(now)?;
+            self.shared.schedule().end_reading();
+            self.set_damaged_aside();
+            self.shared.ready.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something to read.
+    fn wait(&mut self) -> Wants {
+        let mut schedule = self.shared.schedule();
+        loop {
+            let now = self.shared.clock.now();
+            let ran_out = schedule.pass_time(now);
+            if ran_out > 0 {
+                warn!(
+                    event.action = "leases_ran_out",
+                    leases = ran_out,
+                    "leases ran out; their entries are seen again"
+                );
+            }
+            if now - self.last_round > ROUND_ANYWAY {
+                self.last_round = now;
+                schedule.owe_round();
+            }
+            let wants = schedule.wants();
+            let due = self.shared.next_due();
+            let falls_due = due.is_some_and(|due| due <= now) && schedule.has_room();
+            if !wants.lines.is_empty() || wants.round || falls_due || ran_out > 0 || self.shared.is_closing() {
+                return wants;
+            }
+            let next = due.filter(|due| *due > now).into_iter().chain(schedule.next_event()).min();
+            let span = next.map_or(MOST, |at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0)));
+            schedule = self.shared.wait_for_work(schedule, span.min(MOST).max(Duration::from_millis(1)));
+        }
+    }
+
+    /// Reads a line's first entries, and offers them.
+    fn load(&mut self, line: i64, now: Millis) -> rusqlite::Result<Offer> {
+        let (entries, more) = self.read_line(line)?;
+        Ok(self.shared.schedule().offer(line, entries, more, now))
+    }
+
+    fn read_line(&mut self, line: i64) -> rusqlite::Result<(Vec<EntryRow>, bool)> {
+        let sql = format!("SELECT {ENTRY_COLUMNS} FROM entries WHERE line = ?1 ORDER BY seq");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([line])?;
+        let mut entries: Vec<EntryRow> = Vec::new();
+        let mut bytes = 0;
+        while let Some(row) = rows.next()? {
+            if entries.len() >= LINE_ENTRIES || (bytes > LINE_BYTES && !entries.is_empty()) {
+                return Ok((entries, true));
+            }
+            match read(row)? {
+                Read::Whole(entry) if entry.line == line => {
+                    bytes += entry.body.len();
+                    entries.push(entry);
+                }
+                // What stands behind a damaged entry waits until that is out of the way.
+                Read::Whole(EntryRow { seq, .. }) | Read::Damaged(seq) => {
+                    self.aside.entries.push(seq);
+                    self.aside.lines.push(line);
+                    return Ok((entries, true));
+                }
+            }
+        }
+        Ok((entries, false))
+    }
+
+    /// Goes on with the round over all lines, as long as there is room.
+    fn go_round(&mut self, now: Millis) -> rusqlite::Result<()> {
+        let mut at = match self.round {
+            Some(at) => at,
+            None => {
+                self.shared.schedule().begin_round();
+                i64::MIN
+            }
+        };
+        self.last_round = now;
+        for _ in 0..ROUND_STEP {
+            if !self.shared.schedule().goes_round() {
+                break;
+            }
+            let Some(head) = self.next_line(at)? else {
+                self.shared.schedule().end_round();
+                self.round = None;
+                return Ok(());
+            };
+            let (line, worth) = match head {
+                Read::Whole(head) => (head.line, self.shared.schedule().would_take(&head, now)),
+                Read::Damaged(seq) => {
+                    self.aside.entries.push(seq);
+                    (self.line_of(seq)?.unwrap_or(at.saturating_add(1)), false)
+                }
+            };
+            if worth {
+                self.load(line, now)?;
+            }
+            at = line;
+            if at == i64::MAX {
+                self.shared.schedule().end_round();
+                self.round = None;
+                return Ok(());
+            }
+        }
+        self.round = Some(at);
+        Ok(())
+    }
+
+    /// The head of the first line behind `at`.
+    fn next_line(&self, at: i64) -> rusqlite::Result<Option<Read>> {
+        let sql = format!(
+            "SELECT {ENTRY_COLUMNS} FROM entries INDEXED BY entries_line WHERE line > ?1 ORDER BY line, seq LIMIT 1"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([at])?;
+        rows.next()?.map(read).transpose()
+    }
+
+    /// The line that the look-up has for an entry, whatever its row says.
+    fn line_of(&self, seq: i64) -> rusqlite::Result<Option<i64>> {
+        let mut statement = self.connection.prepare_cached("SELECT line FROM entries WHERE seq = ?1")?;
+        let mut rows = statement.query([seq])?;
+        Ok(rows.next()?.and_then(|row| row.get(0).ok()))
+    }
+
+    /// Brings in the lines whose entries have fallen due.
+    fn take_due(&mut self, now: Millis) -> rusqlite::Result<()> {
+        if self.shared.next_due().is_none_or(|due| due > now) || !self.shared.schedule().has_room() {
+            return Ok(());
+        }
+        // Whatever is written from here on notes itself.
+        self.shared.forget_due();
+        let fallen: Vec<(i64, i64, i64)> = {
+            let sql = "SELECT due, seq, line FROM entries WHERE due IS NOT NULL AND (due, seq) > (?1, ?2) ORDER BY due, seq LIMIT ?3";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let rows = statement
+                .query_map([self.due.0, self.due.1, DUE_STEP], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect::<rusqlite::Result<_>>()?
+        };
+        for (due, seq, line) in fallen.iter().copied() {
+            if due > now {
+                self.shared.note_due(due);
+                return Ok(());
+            }
+            if self.load(line, now)? == Offer::Full {
+                self.shared.note_due(due);
+                return Ok(());
+            }
+            self.due = (due, seq);
+        }
+        // There may be more.
+        if fallen.len() >= usize::try_from(DUE_STEP).unwrap_or(usize::MAX) {
+            self.shared.note_due(self.due.0);
+        }
+        Ok(())
+    }
+
+    fn set_damaged_aside(&mut self) {
+        let Aside { entries, lines } = std::mem::take(&mut self.aside);
+        if !entries.is_empty() {
+            self.desk.hand_in(Box::new(SetAside { entries, lines }), self.shared);
+        }
+    }
+}
+
+/// Reads a row; one whose values are of another kind, or are not what was written, is damaged.
+fn read(row: &Row<'_>) -> rusqlite::Result<Read> {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    match EntryRow::read(row) {
+        Ok((entry, true)) => Ok(Read::Whole(entry)),
+        Ok((entry, false)) => Ok(Read::Damaged(entry.seq)),
+        Err(FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)) => {
+            Ok(Read::Damaged(row.get(0)?))
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,113 @@
+//! Dead letters.
+
+use chaski_core::filter::{DeadLetterFilter, ErrorFilter, Listed, Page, Whose};
+use chaski_core::ports::Buried;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use super::clause::Clause;
+use super::{Look, LookError};
+use crate::row::{LETTER_COLUMNS, LETTER_SHORT_COLUMNS, LetterRow};
+
+/// One record; the newest generation, unless one is named.
+pub(crate) fn letter(
+    connection: &Connection,
+    id: &str,
+    generation: Option<u32>,
+    whose: &Whose,
+) -> Look<Option<Buried>> {
+    let sql = format!(
+        "SELECT {LETTER_COLUMNS} FROM dead_letters WHERE id = ?1 AND (?2 IS NULL OR generation = ?2)
+         ORDER BY generation DESC LIMIT 1"
+    );
+    let found = connection.prepare_cached(&sql)?.query_row(params![id, generation], LetterRow::read).optional()?;
+    let has = |row: &LetterRow| whose.has(&row.letter.tenant, row.letter.producer.as_deref().unwrap_or_default());
+    Ok(found.map(|(row, _)| row).filter(has).map(buried))
+}
+
+/// A page of records, the newest first, without their messages and responses.
+pub(crate) fn letters(connection: &Connection, filter: &DeadLetterFilter, page: &Page) -> Look<Listed<Buried>> {
+    let mut clause = clause(filter);
+    clause.and_always(format!("replayed_at IS {} NULL", if filter.replayed { "NOT" } else { "" }));
+    if let Some(cursor) = &page.cursor {
+        let (at, no) = read_cursor(cursor)?;
+        clause.and_always("(entry_sent_at, no) < (?, ?)".to_owned());
+        clause.values.extend([Value::from(at), Value::from(no)]);
+    }
+    let sql = format!(
+        "SELECT {LETTER_SHORT_COLUMNS}, no FROM dead_letters {} ORDER BY entry_sent_at DESC, no DESC LIMIT ?",
+        clause.text()
+    );
+    page_of(connection, &sql, clause, page, |row, no| format!("{}.{no}", row.letter.entry_sent_at.millis()))
+}
+
+/// A page of whole records that were not replayed, in the order of acceptance.
+pub(crate) fn letters_for_replay(
+    connection: &Connection,
+    filter: &DeadLetterFilter,
+    page: &Page,
+) -> Look<Listed<Buried>> {
+    let mut clause = clause(filter);
+    clause.and_always("replayed_at IS NULL AND damaged = 0".to_owned());
+    if let Some(cursor) = &page.cursor {
+        let (accepted, no) = read_cursor(cursor)?;
+        clause.and_always("(accepted_no, no) > (?, ?)".to_owned());
+        clause.values.extend([Value::from(accepted), Value::from(no)]);
+    }
+    let sql =
+        format!("SELECT {LETTER_COLUMNS}, no FROM dead_letters {} ORDER BY accepted_no, no LIMIT ?", clause.text());
+    page_of(connection, &sql, clause, page, |row, no| format!("{}.{no}", row.accepted_no))
+}
+
+/// How many records fit.
+pub(crate) fn count_letters(connection: &Connection, filter: &DeadLetterFilter) -> Look<u64> {
+    let mut clause = clause(filter);
+    clause.and_always(format!("replayed_at IS {} NULL", if filter.replayed { "NOT" } else { "" }));
+    let sql = format!("SELECT count(*) FROM dead_letters {}", clause.text());
+    let count: i64 = connection.prepare_cached(&sql)?.query_row(params_from_iter(clause.values), |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+fn page_of(
+    connection: &Connection,
+    sql: &str,
+    mut clause: Clause,
+    page: &Page,
+    cursor: impl Fn(&LetterRow, i64) -> String,
+) -> Look<Listed<Buried>> {
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1);
+    clause.values.push(Value::from(limit));
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found: Vec<(LetterRow, i64)> = statement
+        .query_map(params_from_iter(clause.values), |row| Ok((LetterRow::read(row)?.0, row.get(21)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let more = found.len() > page.limit;
+    found.truncate(page.limit);
+    let next_cursor = found.last().filter(|_| more).map(|(row, no)| cursor(row, *no));
+    Ok(Listed { items: found.into_iter().map(|(row, _)| buried(row)).collect(), next_cursor })
+}
+
+fn clause(filter: &DeadLetterFilter) -> Clause {
+    let mut clause = Clause::default();
+    clause.whose(&filter.whose);
+    clause.and("subject = ?", filter.subject.clone());
+    clause.and("client = ?", filter.client.clone());
+    clause.target("dead_letters", filter.target.as_ref());
+    match &filter.error {
+        None => {}
+        Some(ErrorFilter::Class(class)) => clause.and("class = ?", Some(class.clone())),
+        Some(ErrorFilter::Status(status)) => clause.and("status = ?", Some(i64::from(*status))),
+    }
+    clause.between("entry_sent_at", filter.from, filter.to);
+    clause
+}
+
+fn read_cursor(cursor: &str) -> Look<(i64, i64)> {
+    let (first, no) = cursor.split_once('.').ok_or(LookError::Cursor)?;
+    let number = |text: &str| text.parse().map_err(|_| LookError::Cursor);
+    Ok((number(first)?, number(no)?))
+}
+
+fn buried(row: LetterRow) -> Buried {
+    Buried { letter: row.letter, replayed_at: row.replayed_at }
+}

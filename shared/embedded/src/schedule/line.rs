@@ -1,0 +1,67 @@
+//! One line: the entries of a group of a queue.
+
+use std::collections::VecDeque;
+
+use super::lease::Token;
+use crate::row::EntryRow;
+
+/// Where a line stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Its head may be attempted.
+    Ready,
+    /// Its head is at work; the head is not among the entries.
+    Leased(Token),
+    /// It waits at a gate.
+    Parked,
+    /// Its head was given back, and waits.
+    Hidden,
+    /// Its next entries are being read.
+    Loading,
+    /// Its entries are being changed in the file.
+    Frozen,
+}
+
+/// A line that is held in memory.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) place: Place,
+    /// Its first entries, in order.
+    pub(super) entries: VecDeque<EntryRow>,
+    /// Whether the file holds more of it than is here.
+    pub(super) more: bool,
+    /// How often its head was leased.
+    pub(super) receives: u32,
+}
+
+/// What a line takes of memory beside its entries, roughly, with its places in the maps.
+const LINE_BYTES: usize = 200;
+/// What an entry takes beside its body, roughly.
+const ENTRY_BYTES: usize = 250;
+
+impl Line {
+    pub(super) fn new(entries: Vec<EntryRow>, more: bool) -> Self {
+        Self { place: Place::Ready, entries: entries.into(), more, receives: 0 }
+    }
+
+    /// Adds an entry behind the others; what it takes of memory.
+    pub(super) fn push(&mut self, entry: EntryRow) -> usize {
+        let room = Self::room_of(&entry);
+        self.entries.push_back(entry);
+        room
+    }
+
+    /// Lets the entries go, which are in the file; what they took of memory.
+    pub(super) fn clear(&mut self) -> usize {
+        self.more = true;
+        self.entries.drain(..).map(|entry| Self::room_of(&entry)).sum()
+    }
+
+    pub(super) fn room(&self) -> usize {
+        LINE_BYTES + self.entries.iter().map(Self::room_of).sum::<usize>()
+    }
+
+    pub(super) fn room_of(entry: &EntryRow) -> usize {
+        ENTRY_BYTES + entry.body.len()
+    }
+}

@@ -1,0 +1,167 @@
+//! Lines that stand in the file alone, and how they come in.
+
+use std::collections::HashSet;
+
+use super::gate::Gate;
+use super::line::Place;
+use super::{Millis, ROOM_BYTES, Schedule};
+use crate::row::EntryRow;
+
+/// What became of a line that the loader offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// It is here now, or needs nothing.
+    Taken,
+    /// There is no room; the round goes on later.
+    Full,
+}
+
+impl Schedule {
+    /// A line with something due stands in the file alone from now on.
+    pub(super) fn spill(&mut self, gates: [Option<Gate>; 2]) {
+        self.mark_spilled();
+        match gates.into_iter().flatten().last() {
+            Some(gate) => self.gates.note_spilled(&gate),
+            None => self.round_owed = true,
+        }
+    }
+
+    /// Whether lines have to be brought in from the file.
+    pub(crate) fn wants_round(&self) -> bool {
+        self.round_owed || self.round_runs || self.gates.hungry()
+    }
+
+    /// Whether lines have to be brought in, and there is room for some.
+    pub(crate) fn goes_round(&self) -> bool {
+        self.has_room() && self.wants_round()
+    }
+
+    /// Asks for a round.
+    pub(crate) fn owe_round(&mut self) {
+        self.round_owed = true;
+    }
+
+    /// The loader begins to read: what changes from now on is not to be taken from what it read.
+    pub(crate) fn begin_reading(&mut self) {
+        self.touched = Some(HashSet::new());
+    }
+
+    /// The loader has given all that it read.
+    pub(crate) fn end_reading(&mut self) {
+        self.touched = None;
+    }
+
+    /// A round over all lines begins.
+    pub(crate) fn begin_round(&mut self) {
+        self.round_runs = std::mem::take(&mut self.round_owed);
+        self.spilled_again = false;
+        self.gates.begin_round();
+    }
+
+    /// The round is done: what it did not meet is not in the file.
+    pub(crate) fn end_round(&mut self) {
+        self.round_runs = false;
+        self.spilled = self.spilled_again;
+        self.gates.end_round();
+    }
+
+    /// Whether the round may go on: there is room for more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.room_used < ROOM_BYTES / 4 * 3 && !self.pauses.all
+    }
+
+    /// Whether a line is worth being read by the loader's round: not here, not held back, not in front of a gate
+    /// that has no place. What is not taken stays in the file.
+    pub(crate) fn would_take(&mut self, head: &EntryRow, now: Millis) -> bool {
+        if self.lines.contains_key(&head.line) || head.due.is_some_and(|due| due > now) {
+            return false;
+        }
+        if self.pauses.holds(head) {
+            self.mark_spilled();
+            return false;
+        }
+        let places = self.places();
+        if let Some(gate) = Gate::of(head).into_iter().flatten().find(|gate| self.gates.crowded(gate, places)) {
+            self.gates.note_spilled(&gate);
+            self.mark_spilled();
+            return false;
+        }
+        true
+    }
+
+    /// Takes a line's first entries as the loader read them; `more` tells whether the file holds others.
+    pub(crate) fn offer(&mut self, id: i64, entries: Vec<EntryRow>, more: bool, now: Millis) -> Offer {
+        let stale = self.touched.as_ref().is_some_and(|touched| touched.contains(&id));
+        let loading = self.lines.get(&id).map(|line| line.place == Place::Loading);
+        let due = entries.first().is_some_and(|head| head.due.is_none_or(|due| due <= now));
+        match loading {
+            // It is here and goes its own way.
+            Some(false) => {}
+            Some(true) if stale => self.ask(id),
+            Some(true) if !due => self.drop_line(id),
+            Some(true) => {
+                let Some(line) = self.lines.get_mut(&id) else { return Offer::Taken };
+                line.more = more;
+                line.place = Place::Ready;
+                self.room_used += entries.into_iter().map(|entry| line.push(entry)).sum::<usize>();
+                self.ready.push_back(id);
+            }
+            None if stale => {
+                self.round_owed = true;
+                self.mark_spilled();
+            }
+            None if !due => {}
+            None if self.room_used >= ROOM_BYTES => {
+                self.mark_spilled();
+                return Offer::Full;
+            }
+            None => self.insert(id, entries, more),
+        }
+        Offer::Taken
+    }
+
+    /// Takes the line out of the way while its entries are changed in the file. `false` when its head is at work.
+    pub(crate) fn freeze(&mut self, id: i64) -> bool {
+        self.touch(id);
+        match self.lines.get_mut(&id) {
+            Some(line) if matches!(line.place, Place::Leased(_)) => false,
+            Some(line) => {
+                self.room_used = self.room_used.saturating_sub(line.clear());
+                line.place = Place::Frozen;
+                true
+            }
+            None => {
+                self.insert(id, Vec::new(), true);
+                if let Some(line) = self.lines.get_mut(&id) {
+                    line.place = Place::Frozen;
+                }
+                true
+            }
+        }
+    }
+
+    /// The change is done: the line is read anew.
+    pub(crate) fn thaw(&mut self, id: i64) {
+        self.touch(id);
+        if self.lines.get(&id).is_some_and(|line| line.place == Place::Frozen) {
+            self.ask(id);
+        }
+    }
+}
+
+impl Schedule {
+    /// The line's entries behind its head changed in the file: they are read anew after the head.
+    pub(crate) fn forget_followers(&mut self, id: i64) {
+        self.touch(id);
+        if let Some(line) = self.lines.get_mut(&id) {
+            self.room_used = self.room_used.saturating_sub(line.clear());
+        }
+    }
+
+    /// Has a line read anew that nobody works at.
+    pub(crate) fn refresh(&mut self, id: i64) {
+        if self.freeze(id) {
+            self.thaw(id);
+        }
+    }
+}

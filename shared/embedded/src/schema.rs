@@ -1,0 +1,101 @@
+//! The file's tables. `FORMAT.md` tells what each column means.
+
+use rusqlite::Connection;
+
+/// What SQLite's header names the file as: "Chsk".
+pub(crate) const APPLICATION_ID: i32 = 0x4368_736b;
+/// Raised with each change of the tables; a store of a later version is not opened.
+pub(crate) const VERSION: i32 = 1;
+
+/// The tables, with the look-ups of the message's and the dead letter's lists. Look-ups can be built anew from
+/// the rows at any time (`chaski doctor --repair`).
+pub(crate) const TABLES: &str = "
+CREATE TABLE store (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE queues (
+    no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, depth INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE entries (
+    seq INTEGER PRIMARY KEY, line INTEGER NOT NULL, queue INTEGER NOT NULL, message INTEGER, due INTEGER,
+    sent_at INTEGER NOT NULL, grp TEXT NOT NULL, host TEXT, route TEXT, body TEXT NOT NULL, sum INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE messages (
+    no INTEGER PRIMARY KEY, id ANY NOT NULL, generation INTEGER NOT NULL, tenant TEXT NOT NULL,
+    producer TEXT NOT NULL, subject TEXT NOT NULL, client TEXT, labels TEXT, route TEXT NOT NULL, target TEXT,
+    host TEXT, received_at INTEGER NOT NULL, sum INTEGER NOT NULL,
+    state INTEGER NOT NULL, entry INTEGER, cancelling INTEGER NOT NULL DEFAULT 0, ended_at INTEGER, error TEXT,
+    answer_status INTEGER, answer BLOB, answer_truncated INTEGER
+) STRICT;
+
+CREATE TABLE finds (key INTEGER NOT NULL, message INTEGER NOT NULL, PRIMARY KEY (key, message)) STRICT, WITHOUT ROWID;
+
+CREATE TABLE attempts (
+    message INTEGER NOT NULL, generation INTEGER NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL,
+    tier TEXT NOT NULL, outcome TEXT NOT NULL, status INTEGER, duration_ms INTEGER NOT NULL, version TEXT NOT NULL,
+    sum INTEGER NOT NULL, PRIMARY KEY (message, generation, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE dead_letters (
+    no INTEGER PRIMARY KEY, id TEXT NOT NULL, generation INTEGER NOT NULL, tenant TEXT NOT NULL, producer TEXT,
+    ord TEXT, subject TEXT, client TEXT, target TEXT, host TEXT, received_at INTEGER, first_error TEXT NOT NULL,
+    last_error TEXT NOT NULL, class TEXT NOT NULL, status INTEGER, attempts TEXT NOT NULL, message BLOB NOT NULL,
+    response BLOB, entry_sent_at INTEGER NOT NULL, died_at INTEGER NOT NULL, damaged INTEGER NOT NULL DEFAULT 0,
+    sum INTEGER NOT NULL, accepted_no INTEGER NOT NULL, replayed_at INTEGER
+) STRICT;
+
+CREATE TABLE moves (dedup TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pauses (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL, tenant TEXT NOT NULL, created_at INTEGER NOT NULL,
+    UNIQUE (kind, value, tenant)
+) STRICT, WITHOUT ROWID;
+";
+
+/// The look-ups.
+pub(crate) const LOOK_UPS: &str = "
+CREATE INDEX entries_line ON entries (line, seq);
+CREATE INDEX entries_due ON entries (due, seq, queue) WHERE due IS NOT NULL;
+CREATE UNIQUE INDEX messages_id ON messages (id);
+CREATE INDEX messages_state ON messages (state, no) WHERE state IN (2, 4, 5, 6);
+CREATE UNIQUE INDEX dead_letters_id ON dead_letters (id, generation);
+CREATE INDEX dead_letters_time ON dead_letters (entry_sent_at, no);
+CREATE INDEX dead_letters_order ON dead_letters (accepted_no, no);
+CREATE INDEX dead_letters_subject ON dead_letters (subject, entry_sent_at, no) WHERE subject IS NOT NULL;
+CREATE INDEX dead_letters_host ON dead_letters (host, entry_sent_at, no) WHERE host IS NOT NULL;
+CREATE INDEX moves_at ON moves (at);
+";
+
+/// Names of the look-ups, for building them anew.
+#[cfg(test)]
+pub(crate) fn look_up_names() -> impl Iterator<Item = &'static str> {
+    LOOK_UPS.lines().filter_map(|line| line.split(" INDEX ").nth(1)?.split(' ').next())
+}
+
+/// Makes the tables in an empty file.
+pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA application_id = {APPLICATION_ID}; BEGIN IMMEDIATE; {TABLES} {LOOK_UPS} \
+         PRAGMA user_version = {VERSION}; COMMIT;"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_made_and_every_look_up_is_known_by_name() {
+        let connection = Connection::open_in_memory().unwrap();
+        create(&connection).unwrap();
+        let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, VERSION);
+        let made: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(usize::try_from(made).unwrap(), look_up_names().count());
+    }
+}

@@ -1,0 +1,192 @@
+//! Opening a store: its folder, its file, what a crash has left, and its threads.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chaski_core::ports::Clock;
+use chaski_core::queue::Tier;
+use chaski_core::settings::Durability;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use tracing::warn;
+use uuid::Builder;
+
+use super::clock::millis;
+use super::shared::{Parts, pause_set};
+use super::{Inner, Options, Shared, StoreClock};
+use crate::error::OpenError;
+use crate::folder::Folder;
+use crate::look::{Readers, read_pauses};
+use crate::queues::QueueTable;
+use crate::schedule::{Limits, Schedule};
+use crate::writer::Reserve;
+use crate::{loader, maintenance, salvage, schema, writer};
+
+/// What the writer keeps of the file in memory, in KiB.
+const WRITER_CACHE_KIB: i64 = 12 * 1_024;
+
+pub(super) fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Inner, OpenError> {
+    let folder = Folder::lock(&options.data)?;
+    let database =
+        |error: rusqlite::Error| OpenError::Database { folder: options.data.clone(), detail: error.to_string() };
+    if folder.damaged().exists() {
+        salvage::salvage(&folder, options.vfs.as_deref()).map_err(database)?;
+    }
+    let connection = match prepare(&folder, &options) {
+        Ok(connection) => connection,
+        Err(Trouble::Refused(error)) => return Err(error),
+        Err(Trouble::Database(error)) if writer::is_damage(&error) => {
+            warn!(event.action = "salvage", "the database is damaged ({error}); what can be read is saved");
+            salvage::salvage(&folder, options.vfs.as_deref()).map_err(database)?;
+            match prepare(&folder, &options) {
+                Ok(connection) => connection,
+                Err(Trouble::Refused(error)) => return Err(error),
+                Err(Trouble::Database(error)) => return Err(database(error)),
+            }
+        }
+        Err(Trouble::Database(error)) => return Err(database(error)),
+    };
+    start(folder, connection, options.clone(), clock).map_err(database)
+}
+
+enum Trouble {
+    Refused(OpenError),
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// A connection to a file of this version; made where there is none.
+fn prepare(folder: &Folder, options: &Options) -> Result<Connection, Trouble> {
+    let connection = connect(&folder.database(), options.vfs.as_deref(), OpenFlags::default())?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 {
+        schema::create(&connection)?;
+    } else if application != schema::APPLICATION_ID {
+        return Err(Trouble::Refused(OpenError::Foreign(options.data.clone())));
+    } else if version > schema::VERSION {
+        let known = schema::VERSION;
+        return Err(Trouble::Refused(OpenError::Later { folder: options.data.clone(), found: version, known }));
+    }
+    let synchronous = match options.durability {
+        Durability::Fsync => "FULL",
+        Durability::Os => "OFF",
+    };
+    // The log is folded in by the maintenance, beside the writer.
+    connection.execute_batch(&format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0;
+         PRAGMA cell_size_check = ON; PRAGMA cache_size = -{WRITER_CACHE_KIB}; PRAGMA temp_store = MEMORY;
+         PRAGMA journal_size_limit = 67108864;"
+    ))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// Opens the file, through a VFS of tests where one is named.
+pub(crate) fn connect(path: &Path, vfs: Option<&str>, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    match vfs {
+        None => Connection::open_with_flags(path, flags),
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
+    }
+}
+
+fn start(folder: Folder, connection: Connection, options: Options, clock: Arc<dyn Clock>) -> rusqlite::Result<Inner> {
+    let clock = StoreClock::start(clock);
+    let queues = QueueTable::open(&connection, &options.routes)?;
+    tame_dues(&connection, &options, &queues, clock.now())?;
+    let pauses = read_pauses(&connection)?;
+    let set = pause_set(&queues, pauses.iter().map(|pause| &pause.scope));
+    let next = next_number(&connection)?;
+    let store_id = store_id(&connection, clock.now())?;
+    let shared = Arc::new(Shared::new(Parts {
+        schedule: Schedule::new(limits(&options), set),
+        clock,
+        queues,
+        routes: options.routes.clone(),
+        tiers: options.tiers,
+        keys: options.retention.keys,
+        store_id,
+        damage_mark: folder.damaged(),
+    }));
+    let readers = Arc::new(Readers::new(folder.database(), options.vfs.clone()));
+    let reserve = Reserve::open(folder.reserve());
+    let thread = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
+    let (desk, writing) = writer::start(connection, next, reserve, shared.clone()).map_err(thread)?;
+    let loading = loader::start(shared.clone(), readers.clone(), desk.clone()).map_err(thread)?;
+    let keeping =
+        maintenance::start(shared.clone(), readers.clone(), desk.clone(), options.retention).map_err(thread)?;
+    Ok(Inner {
+        shared,
+        readers,
+        desk: Mutex::new(Some(desk)),
+        threads: Mutex::new(vec![loading, keeping, writing]),
+        folder: Mutex::new(Some(folder)),
+    })
+}
+
+fn limits(options: &Options) -> Limits {
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let limited = options.routes.iter().filter(|route| route.concurrency > 0);
+    Limits {
+        total: count(options.limits.concurrency),
+        per_host: count(options.limits.per_host),
+        routes: limited.map(|route| (route.name.clone(), count(route.concurrency))).collect(),
+        lease: millis(options.lease),
+    }
+}
+
+/// No entry of a tier waits longer than the tier's delay from now on: its delay may have been made shorter, and
+/// the wall clock may have been set back while no process ran.
+fn tame_dues(connection: &Connection, options: &Options, queues: &QueueTable, now: i64) -> rusqlite::Result<()> {
+    for tier in Tier::ALL {
+        let most = now + millis(options.tiers.of(tier)) / 10 * 11 + 1;
+        let Some(queue) = queues.number(&chaski_core::queue::QueueName::Tier(tier)) else { continue };
+        let late: Vec<i64> = connection
+            .prepare("SELECT seq FROM entries WHERE due > ?1 AND queue = ?2")?
+            .query_map([most, queue], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for seq in late {
+            let sql = format!("SELECT {} FROM entries WHERE seq = ?1", crate::row::ENTRY_COLUMNS);
+            let read = connection.query_row(&sql, [seq], crate::row::EntryRow::read).optional()?;
+            // A damaged one is left to the loader, which sets it aside.
+            if let Some((mut row, true)) = read {
+                row.due = Some(most);
+                connection.execute("UPDATE entries SET due = ?2, sum = ?3 WHERE seq = ?1", [seq, most, row.sum()])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The next number that no message and no entry has.
+fn next_number(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row(
+        "SELECT 1 + max(coalesce((SELECT max(seq) FROM entries), 0), coalesce((SELECT max(no) FROM messages), 0),
+             coalesce((SELECT max(accepted_no) FROM dead_letters), 0),
+             coalesce((SELECT CAST(value AS INTEGER) FROM store WHERE key = 'high'), 0))",
+        [],
+        |row| row.get(0),
+    )
+}
+
+/// What sets the ids of this store's entries apart from any other store's; made once.
+fn store_id(connection: &Connection, now: i64) -> rusqlite::Result<String> {
+    let known: Option<String> =
+        connection.query_row("SELECT value FROM store WHERE key = 'id'", [], |row| row.get(0)).optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    let chance: Vec<u8> = connection.query_row("SELECT randomblob(10)", [], |row| row.get(0))?;
+    let chance = chance.first_chunk().copied().unwrap_or_default();
+    let id = Builder::from_unix_timestamp_millis(u64::try_from(now).unwrap_or(0), &chance).into_uuid();
+    let id = id.simple().to_string();
+    connection.execute("INSERT INTO store (key, value) VALUES ('id', ?1)", [&id])?;
+    Ok(id)
+}

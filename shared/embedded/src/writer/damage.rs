@@ -1,0 +1,104 @@
+//! Entries whose row does not say what was written: they are set aside as dead letters, and never delivered.
+
+use chaski_core::dead_letter::DeadLetter;
+use chaski_core::history::ErrorRecord;
+use chaski_core::ledger::MessageState;
+use chaski_core::outcome::ErrorClass;
+use chaski_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row};
+use tracing::error;
+
+use super::{Job, Transaction};
+use crate::row::{LETTER_INSERT, LISTING_COLUMNS, LetterRow, ListingRow};
+use crate::store::Shared;
+
+/// Damaged entries, by their places.
+pub(crate) struct SetAside {
+    pub(crate) entries: Vec<i64>,
+    /// Lines to be read anew.
+    pub(crate) lines: Vec<i64>,
+}
+
+struct Remains {
+    queue: i64,
+    message: Option<i64>,
+    body: Vec<u8>,
+}
+
+const DETAIL: &str = "the stored entry does not match its checksum: what was accepted can't be known from it";
+
+impl Job for SetAside {
+    fn apply(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
+        self.entries.clone().into_iter().try_for_each(|seq| set_aside(transaction, seq))
+    }
+
+    fn done(self: Box<Self>, shared: &Shared, _: &Connection) {
+        for seq in &self.entries {
+            error!(event.action = "damaged", chaski.entry = shared.entry_id(*seq), "{DETAIL}");
+        }
+        let mut schedule = shared.schedule();
+        self.lines.iter().for_each(|line| schedule.refresh(*line));
+        drop(schedule);
+        shared.wake_loader();
+    }
+
+    fn failed(self: Box<Self>, _: &Shared, _: &str) {}
+}
+
+fn set_aside(transaction: &mut Transaction<'_>, seq: i64) -> rusqlite::Result<()> {
+    let read = |row: &Row<'_>| {
+        // Any of the columns may be the damaged one.
+        Ok(Remains {
+            queue: row.get(0).unwrap_or_default(),
+            message: row.get(1).ok().flatten(),
+            body: row.get(2).unwrap_or_default(),
+        })
+    };
+    let found = transaction
+        .prepare("SELECT queue, message, CAST(body AS BLOB) FROM entries WHERE seq = ?1")?
+        .query_row([seq], read)
+        .optional()?;
+    let Some(remains) = found else { return Ok(()) };
+    transaction.delete_entry(seq, remains.queue)?;
+    // The number of a message that was damaged may be another one's: that one waits, and keeps its state.
+    let listing = match remains.message {
+        None => None,
+        Some(no) => transaction
+            .prepare(&format!("SELECT {LISTING_COLUMNS} FROM messages WHERE no = ?1 AND entry = ?2"))?
+            .query_row([no, seq], ListingRow::read)
+            .optional()?,
+    };
+    let letter = letter(transaction, seq, remains.body, listing.as_ref().map(|(row, _)| row));
+    let accepted_no = listing.as_ref().map_or(seq, |(row, _)| row.no);
+    let row = LetterRow { letter, damaged: true, accepted_no, replayed_at: None };
+    row.insert(&mut *transaction.prepare(LETTER_INSERT)?)?;
+    match listing {
+        Some((listing, _)) => transaction.end_message(listing.no, MessageState::Dead),
+        None => Ok(()),
+    }
+}
+
+fn letter(transaction: &Transaction<'_>, seq: i64, body: Vec<u8>, listing: Option<&ListingRow>) -> DeadLetter {
+    let now = Timestamp::from_millis(transaction.now);
+    let error = ErrorRecord::new(ErrorClass::Undecodable.name(), None, DETAIL, now);
+    let listing = listing.map(|row| &row.listing);
+    DeadLetter {
+        id: listing.map_or_else(|| transaction.shared.entry_id(seq), |listing| listing.id.clone()),
+        generation: listing.map_or(1, |listing| listing.generation),
+        tenant: listing.map(|listing| listing.tenant.clone()).unwrap_or_default(),
+        producer: listing.map(|listing| listing.producer.clone()).filter(|producer| !producer.is_empty()),
+        order: None,
+        subject: listing.map(|listing| listing.subject.clone()),
+        client: listing.and_then(|listing| listing.client.clone()),
+        target: listing.and_then(|listing| listing.target.clone()),
+        target_host: listing.and_then(|listing| listing.target_host.clone()),
+        received_at: listing.map(|listing| listing.received_at),
+        first_error: error.clone(),
+        last_error: error,
+        attempts: Vec::new(),
+        message: body,
+        response: None,
+        entry_sent_at: now,
+        died_at: now,
+    }
+}

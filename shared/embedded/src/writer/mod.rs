@@ -1,0 +1,187 @@
+//! The one thread that writes. It takes the jobs that have come together, does them in one transaction, and tells
+//! their callers when that is on the disk: many producers share one sync.
+
+mod cancel;
+mod damage;
+mod enqueue;
+mod full;
+mod index;
+mod pause;
+mod purge;
+mod replay;
+mod settle;
+mod transaction;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, ErrorCode};
+use tracing::error;
+
+pub(crate) use cancel::Cancel;
+pub(crate) use damage::SetAside;
+pub(crate) use enqueue::Enqueued;
+pub(crate) use full::Reserve;
+pub(crate) use index::Index;
+pub(crate) use pause::{Hold, Release};
+pub(crate) use purge::{DropPages, Fold, Progress, Purge};
+pub(crate) use replay::{Delete, Replay};
+pub(crate) use settle::SettleJob;
+pub(crate) use transaction::Transaction;
+
+use crate::store::Shared;
+
+/// One change, with the caller who waits for it.
+pub(crate) trait Job: Send {
+    /// Whether it only takes something new in, which a full disk refuses.
+    fn takes(&self) -> bool {
+        false
+    }
+
+    /// Makes the change, in the transaction that is open. May be called again after a rollback.
+    ///
+    /// # Errors
+    /// The database's; the whole transaction is rolled back.
+    fn apply(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
+
+    /// The change is durable.
+    fn done(self: Box<Self>, shared: &Shared, connection: &Connection);
+
+    /// There was no change.
+    fn failed(self: Box<Self>, shared: &Shared, why: &str);
+}
+
+/// How a caller is told what came of its job, or why nothing did.
+type Tell<T> = tokio::sync::oneshot::Sender<Result<T, String>>;
+pub(crate) type Told<T> = tokio::sync::oneshot::Receiver<Result<T, String>>;
+
+/// Jobs of one transaction, at most: what a caller waits for is bounded.
+const JOBS: usize = 1_024;
+
+/// Where jobs are handed in. The writer ends when the last of these is gone.
+#[derive(Clone)]
+pub(crate) struct Desk(Sender<Box<dyn Job>>);
+
+impl Desk {
+    /// Hands a job in. When the writer has ended the job is told so.
+    pub(crate) fn hand_in(&self, job: Box<dyn Job>, shared: &Shared) {
+        if let Err(refused) = self.0.send(job) {
+            refused.0.failed(shared, "the store is closed");
+        }
+    }
+}
+
+/// Starts the writer.
+pub(crate) fn start(
+    connection: Connection,
+    next: i64,
+    reserve: Reserve,
+    shared: Arc<Shared>,
+) -> std::io::Result<(Desk, JoinHandle<()>)> {
+    let (sender, jobs) = channel();
+    let writer = Writer { connection, next, reserve, shared, failed: None };
+    let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&jobs))?;
+    Ok((Desk(sender), thread))
+}
+
+struct Writer {
+    connection: Connection,
+    /// The next number of a message or an entry.
+    next: i64,
+    reserve: Reserve,
+    shared: Arc<Shared>,
+    /// Why nothing is written any more.
+    failed: Option<String>,
+}
+
+impl Writer {
+    fn run(mut self, jobs: &Receiver<Box<dyn Job>>) {
+        while let Some(batch) = collect(jobs) {
+            self.write(batch);
+        }
+        // The last one out folds the log into the file; a failure costs the next start a moment and no data.
+        if self.failed.is_none() {
+            let _ = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+        }
+    }
+
+    fn write(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        if let Some(why) = &self.failed {
+            batch.into_iter().for_each(|job| job.failed(&self.shared, why));
+            return;
+        }
+        if self.reserve.is_used() {
+            batch = self.refuse_what_takes(batch);
+        }
+        match self.commit(&mut batch) {
+            Ok(()) => {}
+            Err(error) if is_full(&error) && self.reserve.release(&self.shared) => {
+                batch = self.refuse_what_takes(batch);
+                if let Err(error) = self.commit(&mut batch) {
+                    return self.fail(batch, &error);
+                }
+            }
+            Err(error) => return self.fail(batch, &error),
+        }
+        batch.into_iter().for_each(|job| job.done(&self.shared, &self.connection));
+        self.shared.ready.notify_waiters();
+        self.reserve.restore(&self.shared);
+    }
+
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = Transaction::begin(&self.connection, &self.shared, self.next)?;
+        let applied = batch.iter_mut().try_for_each(|job| job.apply(&mut transaction));
+        let committed = applied.and_then(|()| transaction.commit());
+        match committed {
+            Ok(next) => {
+                self.next = next;
+                Ok(())
+            }
+            Err(error) => {
+                // SQLite may have rolled back by itself, and then this fails.
+                let _ = self.connection.execute_batch("ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+
+    fn refuse_what_takes(&self, batch: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+        let (refused, kept): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.takes());
+        refused.into_iter().for_each(|job| job.failed(&self.shared, full::REASON));
+        kept
+    }
+
+    /// A write or a sync failed: nobody knows what is on the disk, so nothing more is written, and the process ends.
+    fn fail(&mut self, batch: Vec<Box<dyn Job>>, error: &rusqlite::Error) {
+        let why = format!("writing failed: {error}");
+        error!(event.action = "store_failed", "{why}");
+        batch.into_iter().for_each(|job| job.failed(&self.shared, &why));
+        self.shared.fail(&why, is_damage(error));
+        self.failed = Some(why);
+    }
+}
+
+/// Everything that waits, at least one job. `None` when nobody can hand in any more.
+fn collect(jobs: &Receiver<Box<dyn Job>>) -> Option<Vec<Box<dyn Job>>> {
+    let mut batch = vec![jobs.recv().ok()?];
+    while batch.len() < JOBS {
+        match jobs.try_recv() {
+            Ok(job) => batch.push(job),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+        }
+    }
+    Some(batch)
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
+/// Whether the error says that the file holds something else than what was written.
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}

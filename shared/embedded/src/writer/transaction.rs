@@ -1,0 +1,160 @@
+//! The transaction that a batch of jobs shares.
+
+use std::collections::HashMap;
+
+use chaski_core::history::ErrorRecord;
+use chaski_core::ledger::{AttemptReport, Listing, MessageState};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+
+use crate::finds::{FIND_COLUMNS, find_keys};
+use crate::queues::QueueTable;
+use crate::row::{ENTRY_INSERT, EntryRow, IdValue, listing, state_number, state_of};
+use crate::schedule::Millis;
+use crate::store::Shared;
+
+/// What a message's row says of where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) no: i64,
+    pub(crate) state: MessageState,
+    pub(crate) received_at: Millis,
+}
+
+/// An open transaction.
+pub(crate) struct Transaction<'a> {
+    connection: &'a Connection,
+    pub(crate) shared: &'a Shared,
+    next: i64,
+    /// When it began, of the store's clock.
+    pub(crate) now: Millis,
+    /// How the queues' depths change.
+    depths: HashMap<i64, i64>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(crate) fn begin(connection: &'a Connection, shared: &'a Shared, next: i64) -> rusqlite::Result<Self> {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Self { connection, shared, next, now: shared.clock.now(), depths: HashMap::new() })
+    }
+
+    /// Makes it durable; the next number that is free.
+    pub(crate) fn commit(self) -> rusqlite::Result<i64> {
+        for (queue, change) in self.depths.iter().filter(|(_, change)| **change != 0) {
+            self.prepare("UPDATE queues SET depth = depth + ?2 WHERE no = ?1")?.execute([queue, change])?;
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(self.next)
+    }
+
+    pub(crate) fn queues(&self) -> &QueueTable {
+        &self.shared.queues
+    }
+
+    /// A statement, parsed once for the connection.
+    pub(crate) fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'a>> {
+        self.connection.prepare_cached(sql)
+    }
+
+    /// A number that no message and no entry has.
+    pub(crate) fn number(&mut self) -> i64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    /// Notes the highest number so far, before the rows that have it go: none is ever given twice.
+    pub(crate) fn note_high(&self) -> rusqlite::Result<()> {
+        self.prepare("INSERT OR REPLACE INTO store (key, value) VALUES ('high', ?1)")?
+            .execute([self.next.to_string()])?;
+        Ok(())
+    }
+
+    pub(crate) fn insert_entry(&mut self, entry: &EntryRow) -> rusqlite::Result<()> {
+        entry.insert(&mut *self.prepare(ENTRY_INSERT)?)?;
+        *self.depths.entry(entry.queue).or_default() += 1;
+        Ok(())
+    }
+
+    /// Takes an entry out of its queue; whether it was there.
+    pub(crate) fn delete_entry(&mut self, seq: i64, queue: i64) -> rusqlite::Result<bool> {
+        let deleted = self.prepare("DELETE FROM entries WHERE seq = ?1")?.execute([seq])? > 0;
+        if deleted {
+            *self.depths.entry(queue).or_default() -= 1;
+        }
+        Ok(deleted)
+    }
+
+    /// The row of a message.
+    pub(crate) fn standing(&self, id: &str) -> rusqlite::Result<Option<Standing>> {
+        self.prepare("SELECT no, state, received_at FROM messages WHERE id = ?1")?
+            .query_row([IdValue(id.to_owned())], |row| {
+                Ok(Standing {
+                    no: row.get(0)?,
+                    state: state_of(row.get(1)?).unwrap_or(MessageState::Pending),
+                    received_at: row.get(2)?,
+                })
+            })
+            .optional()
+    }
+
+    /// Writes the row of a message whose first entry is `entry`; `false` when its id has one.
+    pub(crate) fn insert_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<bool> {
+        listing::insert(&mut *self.prepare(listing::INSERT)?, no, listing, entry)
+    }
+
+    /// Begins a message's next generation in its place.
+    pub(crate) fn renew_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<()> {
+        let sum = listing::sum(no, listing);
+        self.prepare(listing::RENEW)?.execute(params![no, listing.generation, sum, entry])?;
+        Ok(())
+    }
+
+    /// Takes a message out of the ledger.
+    pub(crate) fn delete_message(&mut self, no: i64) -> rusqlite::Result<()> {
+        let columns = FIND_COLUMNS;
+        let keys: Option<Vec<i64>> = self
+            .prepare(&format!("SELECT {columns} FROM messages WHERE no = ?1"))?
+            .query_row([no], find_keys)
+            .optional()?;
+        for key in keys.unwrap_or_default() {
+            self.prepare("DELETE FROM finds WHERE key = ?1 AND message = ?2")?.execute([key, no])?;
+        }
+        self.prepare("DELETE FROM attempts WHERE message = ?1")?.execute([no])?;
+        self.prepare("DELETE FROM messages WHERE no = ?1")?.execute([no])?;
+        Ok(())
+    }
+
+    /// The message came to its end.
+    pub(crate) fn end_message(&mut self, no: i64, state: MessageState) -> rusqlite::Result<()> {
+        self.prepare("UPDATE messages SET state = ?2, entry = NULL, cancelling = 0, ended_at = ?3 WHERE no = ?1")?
+            .execute([no, state_number(state), self.now])?;
+        Ok(())
+    }
+
+    /// The message stands elsewhere after an attempt: at its end where `entry` is none, or in front of that entry.
+    pub(crate) fn note_attempt_of(
+        &mut self,
+        no: i64,
+        state: MessageState,
+        entry: Option<i64>,
+        report: &AttemptReport,
+    ) -> rusqlite::Result<()> {
+        let answer = report.answer.as_ref();
+        let body = answer.map(|answer| answer.body.as_slice()).filter(|body| !body.is_empty());
+        self.prepare(
+            "UPDATE messages SET state = ?2, entry = ?3, ended_at = ?4, error = ?5, answer_status = ?6, answer = ?7,
+                 answer_truncated = ?8, cancelling = 0 WHERE no = ?1",
+        )?
+        .execute(params![
+            no,
+            state_number(state),
+            entry,
+            entry.is_none().then_some(self.now),
+            report.error.as_ref().map(ErrorRecord::to_json),
+            answer.map(|answer| answer.status),
+            body,
+            answer.filter(|answer| answer.truncated).map(|_| 1),
+        ])?;
+        Ok(())
+    }
+}
