@@ -27,10 +27,7 @@ impl Backup {
         progress.at(0, format!("the server copies its store to {}", plain(path)));
         let answer = context.client.backup(path).await?;
         drop(progress);
-        if context.output.json {
-            return Ok(context.output.line(&answer.text)?);
-        }
         let taken: BackupTaken = answer.read()?;
-        Ok(context.output.line(&format!("{} holds the copy, {}", plain(&taken.to), count(taken.bytes, "byte")))?)
+        context.say(&answer, &format!("{} holds the copy, {}", plain(&taken.to), count(taken.bytes, "byte")))
     }
 }

@@ -4,9 +4,8 @@ use clap::{Args, Subcommand};
 
 use super::confirm::{Intent, ask};
 use super::filters::DeadLetterFilter;
-use super::messages::dry_run;
 use super::pages::Pages;
-use super::{Context, Failure, shown, when};
+use super::{Context, Failure, filters, shown, when};
 use crate::client::{Answer, Counted, DeadLetter};
 use crate::output::{Column, Sheet, Table, count, indented, plain, talk, time, time_and_distance};
 
@@ -54,6 +53,7 @@ pub(super) struct ListDeadLetters {
 #[derive(Debug, Args)]
 pub(super) struct ShowDeadLetter {
     /// The message's id
+    #[arg(value_parser = filters::id)]
     id: String,
     /// Its generation; without it the newest
     #[arg(long, value_name = "N")]
@@ -63,7 +63,7 @@ pub(super) struct ShowDeadLetter {
 #[derive(Debug, Args)]
 pub(super) struct ReplayDeadLetters {
     /// The message's id
-    #[arg(required_unless_present_any = FILTERS, conflicts_with_all = FILTERS)]
+    #[arg(required_unless_present_any = FILTERS, conflicts_with_all = FILTERS, value_parser = filters::id)]
     id: Option<String>,
     #[command(flatten)]
     filter: DeadLetterFilter,
@@ -77,6 +77,7 @@ pub(super) struct ReplayDeadLetters {
 #[derive(Debug, Args)]
 pub(super) struct DeleteDeadLetter {
     /// The message's id
+    #[arg(value_parser = filters::id)]
     id: String,
 }
 
@@ -99,20 +100,16 @@ impl DeadLetters {
             Self::Replay(replay) => match &replay.id {
                 Some(id) => {
                     let answer = context.client.replay(id).await?;
-                    done(context, &answer, &format!("{} is on its way again", plain(id)))
+                    context.say(&answer, &format!("{} is on its way again", plain(id)))
                 }
                 None => replay.many(context).await,
             },
             Self::Delete(delete) => {
                 let answer = context.client.delete_dead_letter(&delete.id).await?;
-                done(context, &answer, &format!("{} deleted", plain(&delete.id)))
+                context.say(&answer, &format!("{} deleted", plain(&delete.id)))
             }
         }
     }
-}
-
-fn done(context: &Context, answer: &Answer, words: &str) -> Result<(), Failure> {
-    Ok(context.output.line(if context.output.json { &answer.text } else { words })?)
 }
 
 impl ListDeadLetters {
@@ -180,13 +177,13 @@ impl ReplayDeadLetters {
             let answer = context.client.replay_all(&which.with("dry_run", true)).await?;
             let matched = count(answer.read::<Counted>()?.matched, "dead letter");
             if self.intent.dry_run {
-                return dry_run(context, &answer, &format!("{matched} would be sent again"));
+                return context.say(&answer, &format!("{matched} would be sent again"));
             }
             ask(&format!("Send {matched} again?"))?;
         }
         let answer = context.client.replay_all(&which).await?;
         let counted: Counted = answer.read()?;
-        done(context, &answer, &format!("{} on their way again", count(counted.replayed, "dead letter")))?;
+        context.say(&answer, &format!("{} on their way again", count(counted.replayed, "dead letter")))?;
         match counted.matched.saturating_sub(counted.replayed) {
             0 => Ok(()),
             left => {

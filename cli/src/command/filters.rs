@@ -7,6 +7,11 @@ use clap::builder::PossibleValuesParser;
 use super::when::When;
 use crate::client::Fields;
 
+/// Reads an id. What a URL would not carry as a part of its path is none.
+pub(super) fn id(text: &str) -> Result<String, String> {
+    if matches!(text, "" | "." | "..") { Err("it is no id".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 /// Which messages.
 #[derive(Debug, Args)]
 pub(super) struct MessageFilter {

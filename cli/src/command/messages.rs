@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::confirm::{Intent, ask};
 use super::filters::MessageFilter;
 use super::pages::Pages;
-use super::{Context, Failure, shown, when};
+use super::{Context, Failure, filters, shown, when};
 use crate::client::{Answer, Cancelled, Client, ClientError, Counted, Fields, Message, TargetAnswer};
 use crate::output::{Column, Sheet, Table, count, plain, talk, time, time_and_distance};
 
@@ -56,6 +56,7 @@ pub(super) struct ListMessages {
 #[derive(Debug, Args)]
 pub(super) struct ShowMessage {
     /// The message's id
+    #[arg(value_parser = filters::id)]
     id: String,
     /// Wait for its end, at most so long
     #[arg(long, value_name = "TIME", value_parser = when::span)]
@@ -65,7 +66,7 @@ pub(super) struct ShowMessage {
 #[derive(Debug, Args)]
 pub(super) struct CancelMessages {
     /// The message's id
-    #[arg(required_unless_present_any = FILTERS, conflicts_with_all = FILTERS)]
+    #[arg(required_unless_present_any = FILTERS, conflicts_with_all = FILTERS, value_parser = filters::id)]
     id: Option<String>,
     #[command(flatten)]
     filter: MessageFilter,
@@ -174,15 +175,12 @@ fn target_answer(context: &Context, answer: &TargetAnswer) -> Result<(), Failure
 
 async fn cancel_one(context: &Context, id: &str) -> Result<(), Failure> {
     let answer = context.client.cancel(id).await?;
-    if context.output.json {
-        return Ok(context.output.line(&answer.text)?);
-    }
-    let cancelled: Cancelled = answer.read()?;
-    context.output.line(&match cancelled.state.as_str() {
-        "cancelling" => format!("{} is being attempted; unless that delivers it, it is cancelled then", cancelled.id),
-        state => format!("{} {}", cancelled.id, plain(state)),
-    })?;
-    Ok(())
+    let Cancelled { id, state } = answer.read()?;
+    let words = match state.as_str() {
+        "cancelling" => format!("{id} is being attempted; unless that delivers it, it is cancelled then"),
+        state => format!("{id} {state}"),
+    };
+    context.say(&answer, &plain(&words))
 }
 
 impl CancelMessages {
@@ -195,7 +193,7 @@ impl CancelMessages {
             let answer = context.client.cancel_all(&which.with("dry_run", true)).await?;
             let matched = count(answer.read::<Counted>()?.matched, "message");
             if self.intent.dry_run {
-                return dry_run(context, &answer, &format!("{matched} would be cancelled"));
+                return context.say(&answer, &format!("{matched} would be cancelled"));
             }
             ask(&format!("Cancel {matched}?"))?;
         }
@@ -204,19 +202,11 @@ impl CancelMessages {
 
     async fn act(&self, context: &Context, which: &Fields) -> Result<(), Failure> {
         let answer = context.client.cancel_all(which).await?;
-        if context.output.json {
-            return Ok(context.output.line(&answer.text)?);
-        }
         let counted: Counted = answer.read()?;
-        context.output.line(&format!("{} cancelled", count(counted.cancelled, "message")))?;
+        context.say(&answer, &format!("{} cancelled", count(counted.cancelled, "message")))?;
         if counted.cancelling > 0 {
             talk(&format!("{} more when the attempt that runs has failed", count(counted.cancelling, "message")));
         }
         Ok(())
     }
-}
-
-/// Prints what a batch action would have done.
-pub(super) fn dry_run(context: &Context, answer: &Answer, words: &str) -> Result<(), Failure> {
-    Ok(context.output.line(if context.output.json { &answer.text } else { words })?)
 }

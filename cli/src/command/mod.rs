@@ -19,7 +19,7 @@ pub(crate) use failure::Failure;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::client::{Client, ServerUrl};
+use crate::client::{Answer, Client, ServerUrl};
 use crate::output::Output;
 
 const AFTER: &str = "\
@@ -74,6 +74,13 @@ enum Command {
 struct Context {
     client: Client,
     output: Output,
+}
+
+impl Context {
+    /// Tells a person these words, and a program the server's answer.
+    fn say(&self, answer: &Answer, words: &str) -> Result<(), Failure> {
+        Ok(self.output.line(if self.output.json { &answer.text } else { words })?)
+    }
 }
 
 impl Cli {

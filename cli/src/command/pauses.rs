@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Context, Failure};
+use super::{Context, Failure, filters};
 use crate::client::{List, Pause as Held, Scope};
 use crate::output::{Column, Table, count, plain, time};
 
@@ -33,7 +33,7 @@ Examples:
 --all ends the pause of everything and leaves narrower ones; --all-pauses ends every one.")]
 pub(super) struct Resume {
     /// The pause's id
-    #[arg(required_unless_present_any = RESUMED, conflicts_with_all = RESUMED)]
+    #[arg(required_unless_present_any = RESUMED, conflicts_with_all = RESUMED, value_parser = filters::id)]
     id: Option<String>,
     /// End every pause
     #[arg(long, conflicts_with_all = SCOPES)]
@@ -101,12 +101,9 @@ const COLUMNS: [Column; 3] = [Column::whole("ID"), Column::whole("SINCE (UTC)"),
 impl Pause {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let answer = context.client.pause(&self.scope.scope.scope()).await?;
-        if context.output.json {
-            return Ok(context.output.line(&answer.text)?);
-        }
         let held: Held = answer.read()?;
         let already = if answer.status == 200 { " already" } else { "" };
-        Ok(context.output.line(&format!("{} paused{already}: {}", words(&held.scope), held.id))?)
+        context.say(&answer, &format!("{} paused{already}: {}", words(&held.scope), plain(&held.id)))
     }
 }
 
@@ -143,7 +140,7 @@ impl Resume {
 
 async fn end(context: &Context, id: &str, words: &str) -> Result<(), Failure> {
     let answer = context.client.resume(id).await?;
-    Ok(context.output.line(if context.output.json { &answer.text } else { words })?)
+    context.say(&answer, words)
 }
 
 /// Ends each of them. One that somebody else has ended in the meantime is ended as well.

@@ -92,6 +92,9 @@ fn wrong_usage_is_two() {
         &["messages", "cancel"],
         &["messages", "cancel", "id", "--all"],
         &["dead-letters", "replay"],
+        &["messages", "show", ".."],
+        &["dead-letters", "delete", ""],
+        &["resume", "."],
         &["queues", "list", "--server", "127.0.0.1:8080"],
         &["completions", "tcsh"],
     ] {

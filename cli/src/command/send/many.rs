@@ -63,6 +63,14 @@ struct Tally {
     failed: u64,
 }
 
+impl Tally {
+    fn words(&self) -> String {
+        let known = if self.known > 0 { format!(" ({} known already)", self.known) } else { String::new() };
+        let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
+        format!("{} accepted{known}{failed}", count(self.accepted, "message"))
+    }
+}
+
 struct Sending<'a> {
     context: &'a Context,
     progress: Progress,
@@ -94,8 +102,7 @@ impl Sending<'_> {
         let outcome = self.post_all(&chunk.lines, &mut settled).await;
         // What was answered is told, also when the rest could not be sent.
         self.tell(&chunk, &settled)?;
-        let words = format!("{}, {} failed", count(self.tally.accepted, "message"), self.tally.failed);
-        self.progress.at(chunk.read_to, words);
+        self.progress.at(chunk.read_to, self.tally.words());
         outcome
     }
 
@@ -207,9 +214,7 @@ impl Sending<'_> {
         if matches!(outcome, Err(Failure::Output(_))) {
             return outcome;
         }
-        let known = if tally.known > 0 { format!(" ({} known already)", tally.known) } else { String::new() };
-        let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
-        let words = format!("{} accepted{known}{failed}", count(tally.accepted, "message"));
+        let words = tally.words();
         if context.output.json {
             crate::output::talk(&words)
         } else {

@@ -45,11 +45,8 @@ pub(super) async fn send(context: &Context, one: &One, subject: &str, url: &str)
     if one.wait.is_some() {
         return wait(context, one, &receipt.id).await;
     }
-    if context.output.json {
-        return Ok(context.output.line(&answer.text)?);
-    }
     let known = if receipt.duplicate { ", known already" } else { "" };
-    Ok(context.output.line(&format!("{} accepted into {}{known}", receipt.id, plain(&receipt.queue)))?)
+    context.say(&answer, &plain(&format!("{} accepted into {}{known}", receipt.id, receipt.queue)))
 }
 
 fn envelope(one: &One, subject: &str, url: &str) -> Result<String, Failure> {
