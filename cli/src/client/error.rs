@@ -18,6 +18,16 @@ pub(crate) enum ClientError {
         /// What the system says.
         reason: String,
     },
+    /// Its certificate proves nothing. Nothing was sent.
+    #[error(
+        "{server} is not trusted: {reason}\nSSL_CERT_FILE names a file with the certificates (PEM) to trust besides."
+    )]
+    Untrusted {
+        /// Where.
+        server: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The call may have been made, and its answer did not come.
     #[error("no answer from {server}: {reason}")]
     Unanswered {

@@ -2,16 +2,15 @@
 
 use std::error::Error;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
-use rustls::{ClientConfig, RootCertStore};
 
 use super::call::{Answer, Body, Call, Method};
 use super::error::{ClientError, Refusal};
+use super::tls;
 
 /// Establishing a connection; a server on the same machine answers at once.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -57,7 +56,7 @@ impl Http {
             headers.insert(AUTHORIZATION, value);
         }
         let unusable = |error: &dyn Error| ClientError::Unusable(format!("the HTTP client can't be made: {error}"));
-        let tls = tls().map_err(|error| unusable(&error))?;
+        let tls = tls::config()?;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .no_proxy()
@@ -130,6 +129,9 @@ impl Http {
     fn failed(&self, error: &reqwest::Error) -> ClientError {
         let server = self.shown.clone();
         let reason = root_cause(error);
+        if tls::is_distrust(error) {
+            return ClientError::Untrusted { server, reason };
+        }
         if error.is_connect() {
             let reason = if error.is_timeout() { "it does not answer".to_owned() } else { reason };
             return ClientError::Unreachable { server, reason };
@@ -152,12 +154,4 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
-}
-
-/// rustls with ring, trusting Mozilla's list.
-fn tls() -> Result<ClientConfig, rustls::Error> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

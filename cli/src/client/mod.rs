@@ -5,6 +5,7 @@ mod call;
 mod error;
 mod http;
 mod shapes;
+mod tls;
 
 pub(crate) use call::{Answer, Fields};
 pub(crate) use error::{ClientError, Refusal};

@@ -25,7 +25,8 @@ use crate::output::Output;
 const AFTER: &str = "\
 Exit codes: 0 done, 1 failed, 2 wrong usage.
 
-CHASKI_URL names the server, CHASKI_KEY holds a producer's key (ck_<id>_<secret>) where the server wants one.";
+CHASKI_URL names the server, CHASKI_KEY holds a producer's key (ck_<id>_<secret>) where the server wants one,
+SSL_CERT_FILE names a file with certificates (PEM) to trust besides the well-known ones.";
 
 /// Where the help shows what every command takes.
 const EVERYWHERE: &str = "Everywhere";

@@ -1,9 +1,11 @@
 //! Points in time on the command line: a day, a time, or an age.
 
 use std::str::FromStr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use chaski_core::ports::Clock;
 use chaski_core::time::{Timestamp, parse_span};
+use chaski_system::SystemClock;
 
 /// A point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +40,7 @@ impl FromStr for When {
 
 /// The wall clock.
 pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Timestamp::from_millis(0).plus(since)
+    SystemClock::start().now()
 }
 
 /// Reads a span of time, for the command line.

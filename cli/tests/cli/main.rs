@@ -8,3 +8,4 @@ mod failing;
 mod looking;
 mod selftest;
 mod sending;
+mod trusting;

@@ -229,7 +229,9 @@ impl Sending<'_> {
 fn stopped(open: &[&Line], error: &ClientError) -> Failure {
     let numbers = ranges(open);
     let what = match error {
-        ClientError::Unreachable { .. } | ClientError::Refused(_) => format!("Not accepted: {numbers}."),
+        ClientError::Unreachable { .. } | ClientError::Untrusted { .. } | ClientError::Refused(_) => {
+            format!("Not accepted: {numbers}.")
+        }
         _ => format!("It is not known whether these were accepted: {numbers}. With an `id` a line can be sent again."),
     };
     Failure::Failed(format!("{error}\n{what} The lines after that were not sent."))
