@@ -35,7 +35,7 @@ pub(super) struct Selftest {
     /// Where the targets listen; the server has to reach this address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// The server's [http] timeout, by which the time that it takes is told
+    /// The server's http.timeout, by which the time that it takes is told
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = when::span)]
     timeout: Duration,
     /// Give up after this time; three times what it should take, unless said
