@@ -32,6 +32,8 @@ pub(super) struct Line {
     pub(super) more: bool,
     /// How often its head was leased.
     pub(super) receives: u32,
+    /// The last of its entries that was ever here.
+    last: i64,
 }
 
 /// What a line takes of memory beside its entries, roughly, with its places in the maps.
@@ -41,12 +43,19 @@ const ENTRY_BYTES: usize = 250;
 
 impl Line {
     pub(super) fn new(entries: Vec<EntryRow>, more: bool) -> Self {
-        Self { place: Place::Ready, entries: entries.into(), more, receives: 0 }
+        let last = entries.last().map_or(i64::MIN, |entry| entry.seq);
+        Self { place: Place::Ready, entries: entries.into(), more, receives: 0, last }
+    }
+
+    /// Whether the entry is here, or was: the loader may have read it before the writer could tell of it.
+    pub(super) fn has_had(&self, entry: &EntryRow) -> bool {
+        entry.seq <= self.last
     }
 
     /// Adds an entry behind the others; what it takes of memory.
     pub(super) fn push(&mut self, entry: EntryRow) -> usize {
         let room = Self::room_of(&entry);
+        self.last = self.last.max(entry.seq);
         self.entries.push_back(entry);
         room
     }

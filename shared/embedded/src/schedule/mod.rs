@@ -87,6 +87,8 @@ pub(crate) struct Schedule {
     round_owed: bool,
     /// Whether a round runs that was owed, and has to go to its end.
     round_runs: bool,
+    /// Lines whose entries are being changed in the file.
+    changing: HashSet<i64>,
     /// Lines that changed while the loader was reading.
     touched: Option<HashSet<i64>>,
     stopped: bool,
@@ -111,6 +113,7 @@ impl Schedule {
             spilled_again: false,
             round_owed: true,
             round_runs: false,
+            changing: HashSet::new(),
             touched: None,
             stopped: false,
         }
@@ -137,15 +140,20 @@ impl Schedule {
         let id = entry.line;
         let later = entry.due.is_some_and(|due| due > now);
         if let Some(line) = self.lines.get_mut(&id) {
-            if later || line.more || line.entries.len() >= LINE_ENTRIES || self.room_used >= ROOM_BYTES {
+            let full = line.entries.len() >= LINE_ENTRIES || self.room_used >= ROOM_BYTES;
+            if line.has_had(&entry) {
+                // The loader met it first.
+            } else if later || line.more || line.place == Place::Loading || full {
+                // What the loader reads of a line is its beginning, and stays that: no need to read it again.
                 line.more = true;
-                self.touch(id);
             } else {
                 self.room_used += line.push(entry);
             }
         } else if later {
-            // The file knows when it is due.
+            // The file knows when it is due. What the loader is reading of the line may lack it.
+            self.touch(id);
         } else if behind || self.room_used >= ROOM_BYTES {
+            self.touch(id);
             self.spill(Gate::of(&entry));
         } else {
             self.insert(id, vec![entry], false);
@@ -275,12 +283,19 @@ impl Schedule {
         }
     }
 
-    /// Asks for the line's entries anew, from the file.
+    /// Asks for the line's entries anew, from the file; not before a change of them is done.
     fn ask(&mut self, id: i64) {
+        let changing = self.changing.contains(&id);
         if let Some(line) = self.lines.get_mut(&id) {
             self.room_used = self.room_used.saturating_sub(line.clear());
-            line.place = Place::Loading;
-            self.reload.push(id);
+            if changing {
+                line.place = Place::Frozen;
+            } else {
+                line.place = Place::Loading;
+                // Whatever is written from here on says so.
+                line.more = false;
+                self.reload.push(id);
+            }
         }
     }
 

@@ -101,7 +101,7 @@ impl Schedule {
             Some(true) if !due => self.drop_line(id),
             Some(true) => {
                 let Some(line) = self.lines.get_mut(&id) else { return Offer::Taken };
-                line.more = more;
+                line.more |= more;
                 line.place = Place::Ready;
                 self.room_used += entries.into_iter().map(|entry| line.push(entry)).sum::<usize>();
                 self.ready.push_back(id);
@@ -120,22 +120,18 @@ impl Schedule {
         Offer::Taken
     }
 
-    /// Takes the line out of the way while its entries are changed in the file. `false` when its head is at work.
-    pub(crate) fn freeze(&mut self, id: i64) -> bool {
+    /// Takes the line's entries out of memory while they are changed in the file. One at work stays so; what comes
+    /// after it is not read before the change is done.
+    pub(crate) fn freeze(&mut self, id: i64) {
         self.touch(id);
-        match self.lines.get_mut(&id) {
-            Some(line) if matches!(line.place, Place::Leased(_)) => false,
-            Some(line) => {
-                self.room_used = self.room_used.saturating_sub(line.clear());
+        self.changing.insert(id);
+        if !self.lines.contains_key(&id) {
+            self.insert(id, Vec::new(), true);
+        }
+        if let Some(line) = self.lines.get_mut(&id) {
+            self.room_used = self.room_used.saturating_sub(line.clear());
+            if !matches!(line.place, Place::Leased(_)) {
                 line.place = Place::Frozen;
-                true
-            }
-            None => {
-                self.insert(id, Vec::new(), true);
-                if let Some(line) = self.lines.get_mut(&id) {
-                    line.place = Place::Frozen;
-                }
-                true
             }
         }
     }
@@ -143,25 +139,15 @@ impl Schedule {
     /// The change is done: the line is read anew.
     pub(crate) fn thaw(&mut self, id: i64) {
         self.touch(id);
+        self.changing.remove(&id);
         if self.lines.get(&id).is_some_and(|line| line.place == Place::Frozen) {
             self.ask(id);
         }
     }
-}
 
-impl Schedule {
-    /// The line's entries behind its head changed in the file: they are read anew after the head.
-    pub(crate) fn forget_followers(&mut self, id: i64) {
-        self.touch(id);
-        if let Some(line) = self.lines.get_mut(&id) {
-            self.room_used = self.room_used.saturating_sub(line.clear());
-        }
-    }
-
-    /// Has a line read anew that nobody works at.
+    /// Has a line read anew, when nobody works at it any more.
     pub(crate) fn refresh(&mut self, id: i64) {
-        if self.freeze(id) {
-            self.thaw(id);
-        }
+        self.freeze(id);
+        self.thaw(id);
     }
 }

@@ -354,15 +354,84 @@ fn a_frozen_line_is_not_served_and_goes_on_as_the_file_says() {
         world.add("s", "h", 10);
     }
     let line = EntryRow::line_of(1, &identity::group_id("", "s"));
-    assert!(world.schedule.freeze(line));
+    world.schedule.freeze(line);
     world.load();
     assert!(world.lease().is_none());
     world.file.get_mut(&line).unwrap().remove(&2);
     world.schedule.thaw(line);
     assert_eq!(world.drain().iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 3]);
     world.add("s", "h", 10);
-    let (token, _) = world.lease().unwrap();
-    assert!(!world.schedule.freeze(line), "its head is at work");
-    assert!(world.schedule.is_leased(line, 4));
-    world.schedule.not_settled(token);
+    let (token, entry) = world.lease().unwrap();
+    world.schedule.freeze(line);
+    assert!(world.schedule.is_leased(line, 4), "what is at work stays so");
+    world.schedule.thaw(line);
+    world.done(token, &entry);
+}
+
+#[test]
+fn an_entry_that_the_loader_met_before_the_writer_told_of_it_is_served_once() {
+    let mut world = World::new(limits(10, 10));
+    world.add("a", "host", 1);
+    let (token, first) = world.lease().unwrap();
+    // Written, and read with its line, before it is told.
+    let seq = world.write("a", "host", None, 1);
+    world.schedule.give_back(token, NOW);
+    world.schedule.pass_time(NOW);
+    world.load();
+    let told = world.file[&first.line][&seq].clone();
+    world.schedule.add(told, false, NOW);
+    let served: Vec<i64> = world.drain().iter().map(|entry| entry.seq).collect();
+    assert_eq!(served, [first.seq, seq]);
+}
+
+#[test]
+fn an_entry_told_while_its_line_is_brought_in_is_not_forgotten() {
+    let mut world = World::new(limits(10, 10));
+    let first = world.write("a", "host", None, 1);
+    let line = *world.file.keys().next().unwrap();
+    world.schedule.begin_reading();
+    let (entries, more) = world.read(line);
+    let second = world.write("a", "host", None, 1);
+    let told = world.file[&line][&second].clone();
+    world.schedule.add(told, true, NOW);
+    world.schedule.offer(line, entries, more, NOW);
+    world.schedule.end_reading();
+    world.load();
+    let served: Vec<i64> = world.drain().iter().map(|entry| entry.seq).collect();
+    assert_eq!(served, [first, second]);
+}
+
+#[test]
+fn a_line_that_is_written_all_the_time_is_read_all_the_same() {
+    let mut world = World::new(limits(10, 10));
+    world.add("a", "host", 1);
+    let (token, first) = world.lease().unwrap();
+    world.schedule.give_back(token, NOW);
+    world.schedule.pass_time(NOW);
+    let wants = world.schedule.wants();
+    world.schedule.begin_reading();
+    let (entries, more) = world.read(first.line);
+    world.add("a", "host", 1);
+    wants.lines.iter().for_each(|line| {
+        world.schedule.offer(*line, entries.clone(), more, NOW);
+    });
+    world.schedule.end_reading();
+    assert!(world.lease().is_some_and(|(_, entry)| entry.seq == first.seq));
+}
+
+#[test]
+fn what_is_at_work_while_its_line_changes_does_not_bring_the_old_line_back() {
+    let mut world = World::new(limits(10, 10));
+    let [first, second] = [(), ()].map(|()| world.add("a", "host", 1));
+    let (token, entry) = world.lease().unwrap();
+    world.schedule.freeze(entry.line);
+    world.schedule.give_back(token, NOW);
+    world.schedule.pass_time(NOW);
+    world.load();
+    assert!(world.lease().is_none(), "the line is served while it changes");
+    world.file.get_mut(&entry.line).unwrap().remove(&second);
+    world.schedule.thaw(entry.line);
+    world.load();
+    let served: Vec<i64> = world.drain().iter().map(|entry| entry.seq).collect();
+    assert_eq!(served, [first]);
 }

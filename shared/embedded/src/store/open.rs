@@ -168,9 +168,9 @@ fn tame_dues(connection: &Connection, options: &Options, queues: &QueueTable, no
 /// The next number that no message and no entry has.
 fn next_number(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row(
-        "SELECT 1 + max(coalesce((SELECT max(seq) FROM entries), 0), coalesce((SELECT max(no) FROM messages), 0),
-             coalesce((SELECT max(accepted_no) FROM dead_letters), 0),
-             coalesce((SELECT CAST(value AS INTEGER) FROM store WHERE key = 'high'), 0))",
+        "SELECT max(1, 1 + coalesce((SELECT max(seq) FROM entries), 0), 1 + coalesce((SELECT max(no) FROM messages), 0),
+             1 + coalesce((SELECT max(accepted_no) FROM dead_letters), 0),
+             coalesce((SELECT CAST(value AS INTEGER) FROM store WHERE key = 'next'), 0))",
         [],
         |row| row.get(0),
     )

@@ -72,6 +72,8 @@ impl Settle for Store {
             }
         }
         self.shared().settled();
+        // Slots are free again, maybe for lines that wait at a gate.
+        self.shared().ready.notify_waiters();
         self.shared().wake_loader();
     }
 }

@@ -59,12 +59,8 @@ impl Cancel {
         if schedule.is_leased(line, seq) {
             return false;
         }
-        // A line whose head is at work needs no holding: what comes behind it is read anew.
-        if schedule.freeze(line) {
-            self.frozen.push(line);
-        } else {
-            schedule.forget_followers(line);
-        }
+        schedule.freeze(line);
+        self.frozen.push(line);
         true
     }
 

@@ -73,10 +73,18 @@ pub(crate) fn publish(shared: &Shared, connection: &Connection, row: EntryRow) {
     if let Some(due) = row.due {
         shared.note_due(due);
     }
-    let known = shared.schedule().knows(row.line);
-    // A line that is not in memory may stand in the file; what is behind its older entries must not pass them.
-    let behind = !known && stands_behind(connection, &row).unwrap_or(true);
-    shared.schedule().add(row, behind, shared.clock.now());
+    let now = shared.clock.now();
+    let mut schedule = shared.schedule();
+    if schedule.knows(row.line) {
+        schedule.add(row, false, now);
+    } else {
+        drop(schedule);
+        // A line that is not in memory may stand in the file; what is behind its older entries must not pass them.
+        let behind = stands_behind(connection, &row).unwrap_or(true);
+        schedule = shared.schedule();
+        schedule.add(row, behind, now);
+    }
+    drop(schedule);
     shared.wake_loader_if_wanted();
 }
 

@@ -28,7 +28,7 @@ pub(crate) use pause::{Hold, Release};
 pub(crate) use purge::{DropPages, Fold, Progress, Purge};
 pub(crate) use replay::{Delete, Replay};
 pub(crate) use settle::SettleJob;
-pub(crate) use transaction::Transaction;
+pub(crate) use transaction::{Numbers, Transaction};
 
 use crate::store::Shared;
 
@@ -80,15 +80,14 @@ pub(crate) fn start(
     shared: Arc<Shared>,
 ) -> std::io::Result<(Desk, JoinHandle<()>)> {
     let (sender, jobs) = channel();
-    let writer = Writer { connection, next, reserve, shared, failed: None };
+    let writer = Writer { connection, numbers: Numbers { next, noted: 0 }, reserve, shared, failed: None };
     let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&jobs))?;
     Ok((Desk(sender), thread))
 }
 
 struct Writer {
     connection: Connection,
-    /// The next number of a message or an entry.
-    next: i64,
+    numbers: Numbers,
     reserve: Reserve,
     shared: Arc<Shared>,
     /// Why nothing is written any more.
@@ -133,12 +132,12 @@ impl Writer {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut transaction = Transaction::begin(&self.connection, &self.shared, self.next)?;
+        let mut transaction = Transaction::begin(&self.connection, &self.shared, self.numbers)?;
         let applied = batch.iter_mut().try_for_each(|job| job.apply(&mut transaction));
         let committed = applied.and_then(|()| transaction.commit());
         match committed {
-            Ok(next) => {
-                self.next = next;
+            Ok(numbers) => {
+                self.numbers = numbers;
                 Ok(())
             }
             Err(error) => {

@@ -45,9 +45,6 @@ impl Job for Purge {
             .prepare("DELETE FROM moves WHERE dedup IN (SELECT dedup FROM moves WHERE at < ?1 LIMIT ?2)")?
             .execute([self.moved_before, ROWS])?;
         progress.through = !messages && !letters;
-        if progress.deleted > 0 {
-            transaction.note_high()?;
-        }
         self.from = progress;
         Ok(())
     }

@@ -173,11 +173,12 @@ fn note_attempt(transaction: &mut Transaction<'_>, message: i64, report: &Attemp
         .number_if(record.status.map(i64::from))
         .number(duration)
         .finish();
-    // An attempt whose settlement was lost is made again, under the same number.
+    // An attempt whose settlement was lost is made again, under the same number. A message whose row was lost has no
+    // attempts, and is delivered all the same.
     transaction
         .prepare(
             "INSERT OR REPLACE INTO attempts (message, generation, n, at, tier, outcome, status, duration_ms, version, sum)
-             VALUES (?1, (SELECT generation FROM messages WHERE no = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             SELECT no, generation, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM messages WHERE no = ?1",
         )?
         .execute(params![
             message,

@@ -20,11 +20,23 @@ pub(crate) struct Standing {
     pub(crate) received_at: Millis,
 }
 
+/// Numbers for messages and entries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Numbers {
+    /// The next one that is free.
+    pub(crate) next: i64,
+    /// The file says that none from here on was given.
+    pub(crate) noted: i64,
+}
+
+/// Numbers that the file is told of ahead, so that it is seldom told. A restart leaves out what was not used.
+const AHEAD: i64 = 4_096;
+
 /// An open transaction.
 pub(crate) struct Transaction<'a> {
     connection: &'a Connection,
     pub(crate) shared: &'a Shared,
-    next: i64,
+    numbers: Numbers,
     /// When it began, of the store's clock.
     pub(crate) now: Millis,
     /// How the queues' depths change.
@@ -32,18 +44,24 @@ pub(crate) struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn begin(connection: &'a Connection, shared: &'a Shared, next: i64) -> rusqlite::Result<Self> {
+    pub(crate) fn begin(connection: &'a Connection, shared: &'a Shared, numbers: Numbers) -> rusqlite::Result<Self> {
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        Ok(Self { connection, shared, next, now: shared.clock.now(), depths: HashMap::new() })
+        Ok(Self { connection, shared, numbers, now: shared.clock.now(), depths: HashMap::new() })
     }
 
-    /// Makes it durable; the next number that is free.
-    pub(crate) fn commit(self) -> rusqlite::Result<i64> {
+    /// Makes it durable; the numbers that are left.
+    pub(crate) fn commit(mut self) -> rusqlite::Result<Numbers> {
+        if self.numbers.next > self.numbers.noted {
+            // The rows that have the highest numbers go, and none is ever given twice: not after a restart either.
+            self.numbers.noted = self.numbers.next + AHEAD;
+            self.prepare("INSERT OR REPLACE INTO store (key, value) VALUES ('next', ?1)")?
+                .execute([self.numbers.noted.to_string()])?;
+        }
         for (queue, change) in self.depths.iter().filter(|(_, change)| **change != 0) {
             self.prepare("UPDATE queues SET depth = depth + ?2 WHERE no = ?1")?.execute([queue, change])?;
         }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(self.next)
+        Ok(self.numbers)
     }
 
     pub(crate) fn queues(&self) -> &QueueTable {
@@ -57,16 +75,9 @@ impl<'a> Transaction<'a> {
 
     /// A number that no message and no entry has.
     pub(crate) fn number(&mut self) -> i64 {
-        let number = self.next;
-        self.next += 1;
+        let number = self.numbers.next;
+        self.numbers.next += 1;
         number
-    }
-
-    /// Notes the highest number so far, before the rows that have it go: none is ever given twice.
-    pub(crate) fn note_high(&self) -> rusqlite::Result<()> {
-        self.prepare("INSERT OR REPLACE INTO store (key, value) VALUES ('high', ?1)")?
-            .execute([self.next.to_string()])?;
-        Ok(())
     }
 
     pub(crate) fn insert_entry(&mut self, entry: &EntryRow) -> rusqlite::Result<()> {
