@@ -7,12 +7,14 @@ mod output;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
 
 use command::Cli;
 
 fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime =
+        if cli.serves() { Builder::new_multi_thread() } else { Builder::new_current_thread() }.enable_all().build()?;
     let code = match runtime.block_on(cli.run()) {
         Ok(()) => 0,
         Err(failure) => {

@@ -4,6 +4,7 @@ mod backup;
 mod completions;
 mod confirm;
 mod dead_letters;
+mod doctor;
 mod failure;
 mod filters;
 mod messages;
@@ -12,6 +13,7 @@ mod pauses;
 mod queues;
 mod selftest;
 mod send;
+mod serve;
 mod shown;
 mod when;
 
@@ -55,6 +57,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     Send(Box<send::Send>),
     #[command(subcommand)]
     Messages(messages::Messages),
@@ -67,6 +70,7 @@ enum Command {
     Pauses(pauses::Pauses),
     Backup(backup::Backup),
     Selftest(selftest::Selftest),
+    Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
 
@@ -85,11 +89,20 @@ impl Context {
 }
 
 impl Cli {
+    /// Whether it serves others, and wants all cores for that.
+    pub(crate) const fn serves(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
+    }
+
     /// Does what is asked for.
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let output = Output::new(self.global.json);
-        if let Command::Completions(completions) = &self.command {
-            return completions.run(output);
+        // What needs no server.
+        match self.command {
+            Command::Completions(completions) => return completions.run(output),
+            Command::Doctor(doctor) => return doctor.run(output),
+            Command::Serve(serve) => return Box::pin(serve.run()).await,
+            _ => {}
         }
         let key = std::env::var("CHASKI_KEY").ok().filter(|key| !key.is_empty());
         let client = Client::new(&self.global.server, key.as_deref())?;
@@ -104,7 +117,7 @@ impl Cli {
             Command::Pauses(pauses) => pauses.run(&context).await,
             Command::Backup(backup) => backup.run(&context).await,
             Command::Selftest(selftest) => Box::pin(selftest.run(&context)).await,
-            Command::Completions(_) => Ok(()),
+            Command::Serve(_) | Command::Doctor(_) | Command::Completions(_) => Ok(()),
         }
     }
 }

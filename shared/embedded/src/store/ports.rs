@@ -9,8 +9,8 @@ use chaski_core::filter::{DeadLetterFilter, Listed, MessageFilter, Page, Whose};
 use chaski_core::ledger::{AttemptReport, MessageRecord};
 use chaski_core::pause::{Pause, PauseScope};
 use chaski_core::ports::{
-    Buried, CancelCount, Cancelled, DeadLetters, DeskError, Enqueue, EnqueueError, Entry, Leased, Ledger, Pauses,
-    QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
+    Backup, Buried, CancelCount, Cancelled, DeadLetters, DeskError, Enqueue, EnqueueError, Entry, Leased, Ledger,
+    Pauses, QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
 };
 use rusqlite::Connection;
 use uuid::Builder;
@@ -206,17 +206,19 @@ impl Pauses for Store {
     }
 }
 
-impl Store {
+impl Backup for Store {
     /// Copies the store while it is used: a file that is whole and on the disk when this returns, and that is
     /// a store's database when it stands in a folder as [`crate::DATABASE`]. Its size in bytes.
     ///
     /// # Errors
     /// The file exists, or can't be written; or the store does not answer.
-    pub async fn backup(&self, to: &Path) -> Result<u64, DeskError> {
+    async fn backup(&self, to: &Path) -> Result<u64, DeskError> {
         let to = to.to_owned();
         self.look(move |connection| backup::copy(connection, &to)).await
     }
+}
 
+impl Store {
     /// Cancels these messages; what came of each.
     async fn cancel_step(&self, messages: Vec<i64>) -> Result<Vec<Cancelled>, DeskError> {
         let (job, told) = Cancel::new(messages);
@@ -238,6 +240,7 @@ impl Store {
         match looked {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(LookError::Cursor)) => Err(DeskError::Cursor),
+            Ok(Err(LookError::Refused(why))) => Err(DeskError::Refused(why)),
             Ok(Err(LookError::Failed(why))) => Err(DeskError::Unavailable(why)),
             Err(error) => Err(DeskError::Unavailable(error.to_string())),
         }
