@@ -43,7 +43,8 @@ impl Serve {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let settings = Arc::new(self.settings()?);
         let log = LogWriter::start(std::io::stdout())?;
-        let service = Service { name: "chaski", version: env!("CARGO_PKG_VERSION"), level: settings.log.level };
+        let level = settings.log.level;
+        let service = Service { name: "chaski", version: env!("CARGO_PKG_VERSION"), level, cloudwatch: false };
         // A second start in one process, as in a test, keeps the first one's log.
         let _ = tracing::subscriber::set_global_default(logger::subscriber(service, SystemClock::start(), log.clone()));
         let mut out = log.clone();

@@ -150,6 +150,8 @@ pub struct QueueRecord {
     pub delayed: u64,
     /// How long the oldest one has been there.
     pub oldest_age: Option<Duration>,
+    /// A tier's delay.
+    pub delay: Option<Duration>,
     /// Entries that came in, left, and failed, each a second over the last minute.
     pub rates: [f64; 3],
 }

@@ -39,6 +39,7 @@ pub(crate) fn queues(connection: &Connection, shared: &Shared) -> Look<Vec<Queue
             in_flight: in_flight.get(no).copied().unwrap_or(0),
             delayed: count(delayed),
             oldest_age: oldest.map(|at| Duration::from_millis(count(now - at))),
+            delay: shared.delay(queue),
             rates: shared.rates.of(*no, now),
         });
     }

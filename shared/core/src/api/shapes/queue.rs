@@ -17,6 +17,8 @@ pub(in crate::api) struct QueueShape<'a> {
     delayed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_age_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u64>,
     in_per_second: f64,
     out_per_second: f64,
     failed_per_second: f64,
@@ -33,6 +35,7 @@ impl<'a> QueueShape<'a> {
             },
             state: state(record),
             depth: record.depth,
+            delay_ms: record.delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
             in_flight: record.in_flight,
             delayed: record.delayed,
             oldest_age_ms: record.oldest_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),

@@ -172,8 +172,16 @@ fn answers_are_what_the_document_says() {
         state.messages.push(record);
         state.letters = vec![letter("m-1", "s", 0), letter("d-2", "s", 1)];
         let queue = QueueName::Tier(Tier::Slow);
-        let record =
-            QueueRecord { queue, paused: false, depth: 1, in_flight: 0, delayed: 1, oldest_age: None, rates: [0.0; 3] };
+        let record = QueueRecord {
+            queue,
+            paused: false,
+            depth: 1,
+            in_flight: 0,
+            delayed: 1,
+            oldest_age: None,
+            delay: None,
+            rates: [0.0; 3],
+        };
         state.queues.push(record);
     }
     serve.post("/pauses", &json!({"subject": "s", "tenant": "t"}));
