@@ -101,8 +101,10 @@ pub async fn run(settings: Arc<Settings>, ready: impl FnOnce(Ready)) -> Result<(
     let watchdog = tokio::spawn(keep_watchdog(beat));
     // Where no service manager listens there is nothing to say.
     let _ = sd_notify::notify(false, &[NotifyState::Ready]);
-    info!(event.action = "start", "listens on {address}");
+    // The first line is the address, for whoever started this process.
     ready(Ready { address, tls: certificate.is_some() });
+    info!(event.action = "start", "listens on {address}");
+    rules::warn(&settings);
 
     let failed = tokio::select! {
         failure = store.failed() => Some(failure),

@@ -5,14 +5,19 @@ use tracing::warn;
 
 use crate::process::ServeError;
 
-/// Refuses what would be open by accident, and says what is a risk by choice.
+/// Refuses what would be open by accident.
 pub(crate) fn check(settings: &Settings) -> Result<(), ServeError> {
-    let serve = &settings.serve;
-    let loopback = serve.listen.ip().is_loopback();
-    if settings.producers.is_empty() && !loopback {
-        return Err(ServeError::Open(serve.listen));
+    let listen = settings.serve.listen;
+    if settings.producers.is_empty() && !listen.ip().is_loopback() {
+        return Err(ServeError::Open(listen));
     }
-    if !loopback && serve.tls.is_none() {
+    Ok(())
+}
+
+/// Says what is a risk by choice.
+pub(crate) fn warn(settings: &Settings) {
+    let serve = &settings.serve;
+    if !serve.listen.ip().is_loopback() && serve.tls.is_none() {
         warn!(
             event.action = "start",
             "listen: {} is not this machine's own, and [tls] is not set: keys and bodies travel in clear unless a proxy \
@@ -27,7 +32,6 @@ pub(crate) fn check(settings: &Settings) -> Result<(), ServeError> {
              last seconds (a crash of this process loses nothing)"
         );
     }
-    Ok(())
 }
 
 #[cfg(test)]
