@@ -11,6 +11,10 @@ use tokio::runtime::Builder;
 
 use command::Cli;
 
+/// A message is made of some hundred small texts, on threads that hand them to each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     let runtime =
