@@ -154,6 +154,18 @@ async fn a_body_at_the_limit_is_read_told_and_in_chunks() {
     assert_eq!((told.status, &told.body.len()), (chunked.status, &chunked.body.len()));
 }
 
+/// More pieces than there is room in KiB.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_in_pieces_of_a_byte_takes_no_more_room_than_another() {
+    let (host, _folder) = Host::patient("").await;
+    let mut caller = host.caller().await;
+    caller.say(&format!("{CHUNKED}1\r\n[\r\n{}1\r\n]\r\n0\r\n\r\n", "1\r\n \r\n".repeat(70_000))).await;
+    let pieces = caller.answer().await.unwrap();
+    caller.say(&request("POST", "/messages/batch", "[]")).await;
+    let whole = caller.answer().await.unwrap();
+    assert_eq!((pieces.status, pieces.body.len()), (whole.status, whole.body.len()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn all_bodies_together_take_so_much_and_no_more() {
     let (host, _folder) = host_with(Patience { room: SHORT, ..Patience::default() }).await;

@@ -13,8 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// Nothing in these tests takes so long, unless it hangs.
-const HANGS: Duration = Duration::from_secs(60);
+/// Nothing in these tests takes so long, unless it hangs, or waits as long as callers are waited for by default.
+const HANGS: Duration = Duration::from_secs(25);
 
 /// A host at work.
 pub(crate) struct Host {
