@@ -6,7 +6,10 @@ use chaski_core::ledger::MessageState;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use crate::folder::DATABASE;
-use crate::row::{ENTRY_COLUMNS, EntryRow, LETTER_COLUMNS, LISTING_COLUMNS, LetterRow, ListingRow, state_number};
+use crate::row::{
+    ATTEMPT_COLUMNS, AttemptRow, ENTRY_COLUMNS, EntryRow, LETTER_COLUMNS, LISTING_COLUMNS, LetterRow, ListingRow,
+    state_number,
+};
 use crate::schema;
 
 /// Something that is not as it should be.
@@ -54,15 +57,22 @@ pub fn examine(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<Report, 
         Ok(connection)
     };
     let connection = open().map_err(|error| format!("the store can't be opened: {error}"))?;
+    let application = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
+    if application.is_ok_and(|application| (application ^ schema::APPLICATION_ID).count_ones() > 2) {
+        return Err(format!("{} is no store of Chaski", path.display()));
+    }
     let mut report = Report::default();
     progress("structure");
     structure(&connection, &mut report);
     progress("entries");
-    rows(&connection, &mut report, "entries", ENTRY_COLUMNS, &|row| Ok(EntryRow::read(row)?.1));
+    rows(&connection, &mut report, "entries", ENTRY_COLUMNS, 0, &|row| Ok(EntryRow::read(row)?.1));
     progress("messages");
-    rows(&connection, &mut report, "messages", LISTING_COLUMNS, &|row| Ok(ListingRow::read(row)?.1));
+    rows(&connection, &mut report, "messages", LISTING_COLUMNS, 0, &|row| Ok(ListingRow::read(row)?.1));
     progress("dead_letters");
-    rows(&connection, &mut report, "dead_letters", LETTER_COLUMNS, &|row| Ok(LetterRow::read(row)?.1));
+    let letters = format!("{LETTER_COLUMNS}, no");
+    rows(&connection, &mut report, "dead_letters", &letters, 21, &|row| Ok(LetterRow::read(row)?.1));
+    progress("attempts");
+    rows(&connection, &mut report, "attempts of message", ATTEMPT_COLUMNS, 0, &|row| Ok(AttemptRow::read(row)?.1));
     progress("balance");
     balance(&connection, &mut report);
     Ok(report)
@@ -76,31 +86,34 @@ fn structure(connection: &Connection, report: &mut Report) {
     }
     let check = || -> rusqlite::Result<Vec<String>> {
         let mut statement = connection.prepare(&format!("PRAGMA integrity_check({NAMED})"))?;
-        let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect();
-        lines
+        statement.query_map([], |row| row.get::<_, String>(0))?.collect()
     };
     match check() {
         Ok(lines) => lines.into_iter().filter(|line| line != "ok").for_each(|line| report.find("file", line)),
         Err(error) => report.find("file", error.to_string()),
     }
+    if !schema::is_whole(connection).unwrap_or(false) {
+        report.find("file", "lacks a table or a look-up");
+    }
 }
 
-/// Every row's checksum.
+/// Every row's checksum. `number` is the column by which a row is named.
 fn rows(
     connection: &Connection,
     report: &mut Report,
     table: &'static str,
     columns: &str,
+    number: usize,
     whole: &dyn Fn(&Row<'_>) -> rusqlite::Result<bool>,
 ) {
     let mut count = 0;
+    let name = table.split(' ').next().unwrap_or(table);
     let mut read = |report: &mut Report| -> rusqlite::Result<()> {
-        let mut statement = connection.prepare(&format!("SELECT {columns}, rowid FROM {table} NOT INDEXED"))?;
-        let last = statement.column_count() - 1;
+        let mut statement = connection.prepare(&format!("SELECT {columns} FROM {name} NOT INDEXED"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             count += 1;
-            let place = || format!("{table} {}", row.get::<_, i64>(last).unwrap_or_default());
+            let place = || format!("{table} {}", row.get::<_, i64>(number).unwrap_or_default());
             match whole(row) {
                 Ok(true) => {}
                 Ok(false) => report.find(place(), "does not match its checksum"),
@@ -112,7 +125,7 @@ fn rows(
     if let Err(error) = read(report) {
         report.find(table, format!("reading ended: {error}"));
     }
-    report.rows.push((table, count));
+    report.rows.push((name, count));
 }
 
 /// accepted = pending + ended: every message that is not at its end has its entry, every entry its message, and
@@ -139,16 +152,34 @@ fn balance(connection: &Connection, report: &mut Report) {
         ),
         (
             "messages",
-            "is dead and has no dead letter",
-            "SELECT no FROM messages WHERE state = 4
-             AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE dead_letters.accepted_no = messages.no)
-             AND NOT EXISTS (SELECT 1 FROM store WHERE key = 'letters_deleted')"
+            "is dead, and its dead letter is not there",
+            "SELECT no FROM messages WHERE letter IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE dead_letters.no = messages.letter)"
                 .to_owned(),
         ),
         (
             "queues",
             "has another depth than its entries count",
             "SELECT no FROM queues WHERE depth <> (SELECT count(*) FROM entries WHERE entries.queue = queues.no)"
+                .to_owned(),
+        ),
+        (
+            "messages",
+            "has a label by which it is not found",
+            "SELECT no FROM messages, json_each(messages.labels) WHERE json_valid(messages.labels)
+             AND NOT EXISTS (SELECT 1 FROM labels WHERE labels.label = value AND labels.message = messages.no)"
+                .to_owned(),
+        ),
+        (
+            "messages",
+            "is found by a label and is not there",
+            "SELECT message FROM labels WHERE NOT EXISTS (SELECT 1 FROM messages WHERE messages.no = labels.message)"
+                .to_owned(),
+        ),
+        (
+            "entries",
+            "stands in a queue that is not there",
+            "SELECT seq FROM entries WHERE NOT EXISTS (SELECT 1 FROM queues WHERE queues.no = entries.queue)"
                 .to_owned(),
         ),
     ];

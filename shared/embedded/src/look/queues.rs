@@ -1,11 +1,13 @@
 //! The queues: depths, ages, rates.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chaski_core::ports::QueueRecord;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Look;
+use crate::schedule::Millis;
 use crate::store::Shared;
 
 /// Every queue.
@@ -15,6 +17,7 @@ pub(crate) fn queues(connection: &Connection, shared: &Shared) -> Look<Vec<Queue
         let schedule = shared.schedule();
         (schedule.in_flight_by_queue(), schedule.pauses().clone())
     };
+    let delayed = delayed(connection, now)?;
     let mut records = Vec::new();
     for no in shared.queues.all() {
         let Some(queue) = shared.queues.name(*no) else { continue };
@@ -24,19 +27,22 @@ pub(crate) fn queues(connection: &Connection, shared: &Shared) -> Look<Vec<Queue
             .prepare_cached("SELECT sent_at FROM entries WHERE queue = ?1 ORDER BY seq LIMIT 1")?
             .query_row([no], |row| row.get(0))
             .optional()?;
-        let delayed: i64 = connection
-            .prepare_cached("SELECT count(*) FROM entries WHERE due > ?1 AND queue = ?2")?
-            .query_row([now, *no], |row| row.get(0))?;
         let count = |number: i64| u64::try_from(number).unwrap_or(0);
         records.push(QueueRecord {
             queue: queue.clone(),
             paused: paused.all || paused.queues.contains(no),
             depth: count(depth),
             in_flight: in_flight.get(no).copied().unwrap_or(0),
-            delayed: count(delayed),
+            delayed: count(delayed.get(no).copied().unwrap_or(0)),
             oldest_age: oldest.map(|at| Duration::from_millis(count(now - at))),
             rates: shared.rates.of(*no, now),
         });
     }
     Ok(records)
+}
+
+/// Entries that are not due yet, by queue.
+fn delayed(connection: &Connection, now: Millis) -> rusqlite::Result<HashMap<i64, i64>> {
+    let mut query = connection.prepare_cached("SELECT queue, count(*) FROM entries WHERE due > ?1 GROUP BY queue")?;
+    query.query_map([now], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }

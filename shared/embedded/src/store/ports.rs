@@ -14,6 +14,7 @@ use chaski_core::ports::{
 };
 use rusqlite::Connection;
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 use uuid::Builder;
 
 use super::Store;
@@ -93,8 +94,8 @@ impl Ledger for Store {
         if record.state.is_end() || wait.is_zero() {
             return Ok(Some(record));
         }
-        let ends = self.shared().ends.of(no);
-        let ended = ends.notified();
+        let waiting = self.shared().ends.wait_for(no);
+        let ended = waiting.end().notified();
         tokio::pin!(ended);
         ended.as_mut().enable();
         // It may have ended before it was waited for.
@@ -103,7 +104,6 @@ impl Ledger for Store {
             let _ = tokio::time::timeout(wait, ended).await;
             found = find().await?;
         }
-        self.shared().ends.leave(no, ends.clone());
         Ok(found.map(|(_, record)| record))
     }
 
@@ -162,7 +162,7 @@ impl DeadLetters for Store {
     }
 
     async fn replay(&self, letter: &DeadLetter, entry: &Entry) -> Result<Replayed, DeskError> {
-        let (job, told) = Replay::new(letter.id.clone(), letter.generation, entry.clone());
+        let (job, told) = Replay::new(letter, entry.clone());
         self.hand_in(job);
         answer(told).await
     }
@@ -214,8 +214,10 @@ impl Store {
     /// # Errors
     /// The file exists, or can't be written; or the store does not answer.
     pub async fn backup(&self, to: &Path) -> Result<u64, DeskError> {
-        let to = to.to_owned();
-        self.look(move |connection| backup::copy(connection, &to)).await
+        let (to, readers) = (to.to_owned(), self.inner.readers.clone());
+        // A connection of its own: a copy takes its time, and a transaction that is open does not allow it.
+        let copied = tokio::task::spawn_blocking(move || backup::copy(&readers.connect()?, &to)).await;
+        answer_of(copied)
     }
 
     /// Cancels these messages; what came of each.
@@ -235,13 +237,19 @@ impl Store {
         look: impl FnOnce(&Connection) -> Look<T> + Send + 'static,
     ) -> Result<T, DeskError> {
         let (shared, readers) = (self.shared().clone(), self.inner.readers.clone());
+        let turn = self.inner.looks.acquire().await;
         let looked = tokio::task::spawn_blocking(move || readers.look(&shared, look)).await;
-        match looked {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(LookError::Cursor)) => Err(DeskError::Cursor),
-            Ok(Err(LookError::Failed(why))) => Err(DeskError::Unavailable(why)),
-            Err(error) => Err(DeskError::Unavailable(error.to_string())),
-        }
+        drop(turn);
+        answer_of(looked)
+    }
+}
+
+fn answer_of<T>(looked: Result<Look<T>, JoinError>) -> Result<T, DeskError> {
+    match looked {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(LookError::Cursor)) => Err(DeskError::Cursor),
+        Ok(Err(LookError::Failed(why))) => Err(DeskError::Unavailable(why)),
+        Err(error) => Err(DeskError::Unavailable(error.to_string())),
     }
 }
 

@@ -5,7 +5,7 @@ use chaski_core::ports::Cancelled;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
-use super::{Job, Transaction};
+use super::{Job, Told, Transaction};
 use crate::row::state_of;
 use crate::store::Shared;
 
@@ -20,7 +20,7 @@ pub(crate) struct Cancel {
 }
 
 impl Cancel {
-    pub(crate) fn new(messages: Vec<i64>) -> (Box<Self>, oneshot::Receiver<Result<Vec<Cancelled>, String>>) {
+    pub(crate) fn new(messages: Vec<i64>) -> (Box<Self>, Told<Vec<Cancelled>>) {
         let (reply, told) = oneshot::channel();
         (Box::new(Self { messages, fates: Vec::new(), frozen: Vec::new(), ended: Vec::new(), reply }), told)
     }

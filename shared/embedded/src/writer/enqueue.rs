@@ -6,7 +6,7 @@ use chaski_core::ports::{EnqueueError, Entry, Taken};
 use chaski_core::queue::QueueName;
 use chaski_core::route;
 use chaski_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{Job, Transaction};
@@ -115,6 +115,8 @@ fn take_listed(
         }
         // Its key's time is over: the same id is a message of its own now.
         transaction.delete_message(known.no)?;
+    } else if transaction.shared.remembers && transaction.remembers(&listing.id)? {
+        return Ok(None);
     }
     let no = transaction.number();
     transaction.insert_message(no, listing, no)?;
@@ -125,17 +127,10 @@ fn take_listed(
 
 /// What another hand wrote: another version, an operator, a test. Its deduplication id says whether it is known.
 fn take_foreign(transaction: &mut Transaction<'_>, entry: &Entry, queue: i64) -> rusqlite::Result<Option<EntryRow>> {
-    let now = transaction.now;
-    let known: Option<i64> = transaction
-        .prepare("SELECT at FROM moves WHERE dedup = ?1")?
-        .query_row([&entry.dedup], |row| row.get(0))
-        .optional()?;
-    if known.is_some_and(|at| at >= now - transaction.shared.keys_ms) {
+    if transaction.remembers(&entry.dedup)? {
         return Ok(None);
     }
-    transaction
-        .prepare("INSERT OR REPLACE INTO moves (dedup, at) VALUES (?1, ?2)")?
-        .execute(params![entry.dedup, now])?;
+    transaction.remember(&entry.dedup, transaction.now)?;
     let seq = transaction.number();
     let listing = Envelope::read(&entry.body).ok().map(|envelope| list(transaction, &envelope, seq));
     let message = match &listing {
@@ -147,8 +142,8 @@ fn take_foreign(transaction: &mut Transaction<'_>, entry: &Entry, queue: i64) ->
     Ok(Some(row))
 }
 
-/// The ledger's place of a message that another hand wrote.
-fn place(transaction: &mut Transaction<'_>, listing: &Listing, seq: i64) -> rusqlite::Result<i64> {
+/// The message's place in the ledger: its own, or a new one where it has none any more.
+pub(super) fn place(transaction: &mut Transaction<'_>, listing: &Listing, seq: i64) -> rusqlite::Result<i64> {
     match transaction.standing(&listing.id)? {
         Some(known) => {
             transaction.renew_message(known.no, listing, seq)?;

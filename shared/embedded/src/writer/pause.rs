@@ -5,7 +5,7 @@ use chaski_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use super::{Job, Transaction};
+use super::{Job, Told, Transaction};
 use crate::look::{read_pauses, scope_columns};
 use crate::store::Shared;
 
@@ -17,7 +17,7 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    pub(crate) fn new(id: String, scope: PauseScope) -> (Box<Self>, oneshot::Receiver<Result<(Pause, bool), String>>) {
+    pub(crate) fn new(id: String, scope: PauseScope) -> (Box<Self>, Told<(Pause, bool)>) {
         let (reply, told) = oneshot::channel();
         let pause = Pause { id, scope, created_at: Timestamp::default() };
         (Box::new(Self { pause, is_new: false, reply }), told)
@@ -65,7 +65,7 @@ pub(crate) struct Release {
 }
 
 impl Release {
-    pub(crate) fn new(id: String) -> (Box<Self>, oneshot::Receiver<Result<bool, String>>) {
+    pub(crate) fn new(id: String) -> (Box<Self>, Told<bool>) {
         let (reply, told) = oneshot::channel();
         (Box::new(Self { id, found: false, reply }), told)
     }

@@ -6,7 +6,10 @@ use chaski_core::ledger::{Listing, MessageState};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::queues::QueueTable;
-use crate::row::{ENTRY_INSERT, EntryRow, IdValue, LISTING_INSERT, LISTING_RENEW, ListingRow, state_number, state_of};
+use crate::row::{
+    ENTRY_INSERT, EntryRow, IdValue, LETTER_INSERT, LISTING_INSERT, LISTING_RENEW, LetterRow, ListingRow, state_number,
+    state_of, text_if,
+};
 use crate::schedule::Millis;
 use crate::store::Shared;
 
@@ -93,6 +96,19 @@ impl<'a> Transaction<'a> {
         Ok(deleted)
     }
 
+    /// Whether the deduplication id, or the id of a message that is not listed any more, was taken within the time
+    /// of keys.
+    pub(crate) fn remembers(&self, dedup: &str) -> rusqlite::Result<bool> {
+        self.prepare("SELECT 1 FROM moves WHERE dedup = ?1 AND at >= ?2")?
+            .exists(params![dedup, self.now - self.shared.keys_ms])
+    }
+
+    /// Remembers it for that time, from `at` on.
+    pub(crate) fn remember(&self, dedup: &str, at: Millis) -> rusqlite::Result<()> {
+        self.prepare("INSERT OR REPLACE INTO moves (dedup, at) VALUES (?1, ?2)")?.execute(params![dedup, at])?;
+        Ok(())
+    }
+
     /// The row of a message.
     pub(crate) fn standing(&self, id: &str) -> rusqlite::Result<Option<Standing>> {
         self.prepare("SELECT no, state, received_at FROM messages WHERE id = ?1")?
@@ -107,32 +123,46 @@ impl<'a> Transaction<'a> {
     }
 
     /// Writes the row of a message whose first entry is `entry`.
-    pub(crate) fn insert_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<ListingRow> {
+    pub(crate) fn insert_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<()> {
         let row = ListingRow { no, listing: listing.clone() };
-        row.insert(&mut *self.prepare(LISTING_INSERT)?, entry)?;
-        for label in &listing.labels {
+        row.write(&mut *self.prepare(LISTING_INSERT)?, entry)?;
+        self.insert_labels(no, &listing.labels)
+    }
+
+    /// Begins a message's next generation in its place. Its listing may differ from the one before: it was read with
+    /// other routes.
+    pub(crate) fn renew_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<()> {
+        self.delete_labels(no)?;
+        let row = ListingRow { no, listing: listing.clone() };
+        row.write(&mut *self.prepare(LISTING_RENEW)?, entry)?;
+        self.insert_labels(no, &listing.labels)
+    }
+
+    fn insert_labels(&self, no: i64, labels: &[String]) -> rusqlite::Result<()> {
+        for label in labels {
             self.prepare("INSERT INTO labels (label, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
                 .execute(params![label, no])?;
         }
-        Ok(row)
-    }
-
-    /// Begins a message's next generation in its place.
-    pub(crate) fn renew_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<()> {
-        let row = ListingRow { no, listing: listing.clone() };
-        self.prepare(LISTING_RENEW)?.execute(params![no, listing.generation, row.sum(), entry])?;
         Ok(())
     }
 
-    /// Takes a message out of the ledger.
-    pub(crate) fn delete_message(&mut self, no: i64) -> rusqlite::Result<()> {
-        let labels: Option<Option<String>> =
-            self.prepare("SELECT labels FROM messages WHERE no = ?1")?.query_row([no], |row| row.get(0)).optional()?;
+    /// Takes a message's labels out of their look-up; the row says which they are.
+    fn delete_labels(&self, no: i64) -> rusqlite::Result<()> {
+        let labels: Option<Option<String>> = self
+            .prepare("SELECT labels FROM messages WHERE no = ?1")?
+            .query_row([no], |row| text_if(row, 0))
+            .optional()?;
         let labels: Vec<String> =
             labels.flatten().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         for label in labels {
             self.prepare("DELETE FROM labels WHERE label = ?1 AND message = ?2")?.execute(params![label, no])?;
         }
+        Ok(())
+    }
+
+    /// Takes a message out of the ledger.
+    pub(crate) fn delete_message(&mut self, no: i64) -> rusqlite::Result<()> {
+        self.delete_labels(no)?;
         self.prepare("DELETE FROM attempts WHERE message = ?1")?.execute([no])?;
         self.prepare("DELETE FROM messages WHERE no = ?1")?.execute([no])?;
         Ok(())
@@ -142,6 +172,19 @@ impl<'a> Transaction<'a> {
     pub(crate) fn end_message(&mut self, no: i64, state: MessageState) -> rusqlite::Result<()> {
         self.prepare("UPDATE messages SET state = ?2, entry = NULL, cancelling = 0, ended_at = ?3 WHERE no = ?1")?
             .execute([no, state_number(state), self.now])?;
+        Ok(())
+    }
+
+    /// Writes a dead letter, and ends its message with it.
+    pub(crate) fn bury(&mut self, row: &LetterRow, message: Option<i64>) -> rusqlite::Result<()> {
+        row.insert(&mut *self.prepare(LETTER_INSERT)?)?;
+        let Some(message) = message else { return Ok(()) };
+        self.end_message(message, MessageState::Dead)?;
+        self.prepare(
+            "UPDATE messages SET letter =
+                 (SELECT no FROM dead_letters WHERE id = ?2 AND generation = ?3 AND entry_sent_at = ?4) WHERE no = ?1",
+        )?
+        .execute(params![message, row.letter.id, row.letter.generation, row.letter.entry_sent_at.millis()])?;
         Ok(())
     }
 }
