@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use chaski_core::filter::{DeadLetterFilter, Whose};
 use chaski_core::ports::{DeadLetters, Enqueue};
+use chaski_core::queue::{QueueName, Tier};
 use chaski_embedded::{OpenError, Store};
 
-use crate::world::{Outcome, START, TestClock, World, change, entry, id_of, options, page};
+use crate::world::{Outcome, SECOND, START, TestClock, World, change, entry, id_of, options, page};
 
 const MESSAGES: usize = 600;
 const PAGE: u64 = 4_096;
@@ -111,7 +112,8 @@ fn kept(folder: &Path) -> usize {
 
 /// The page of a table's or look-up's rows in the middle of the file.
 fn leaf(world: &World, name: &str) -> u64 {
-    let sql = format!("SELECT pageno FROM dbstat WHERE name = '{name}' AND pagetype = 'leaf' LIMIT 1 OFFSET 1");
+    let sql =
+        format!("SELECT pageno FROM dbstat WHERE name = '{name}' AND pagetype = 'leaf' ORDER BY path DESC LIMIT 1");
     u64::try_from(world.sql(&sql)).unwrap()
 }
 
@@ -132,7 +134,16 @@ async fn rubbish_over_a_page_of_entries_costs_that_page_alone() {
 
 #[tokio::test]
 async fn rubbish_over_any_other_page_costs_no_delivery() {
-    for name in ["messages", "entries_line", "entries_queue", "messages_id", "messages_subject", "messages_host"] {
+    for name in [
+        "messages",
+        "queues",
+        "store",
+        "entries_line",
+        "entries_queue",
+        "messages_id",
+        "messages_subject",
+        "messages_host",
+    ] {
         let world = at_rest().await;
         let page = leaf(&world, name);
         overwrite(&world.database(), (page - 1) * PAGE, &[0x5a; 4_096]);
@@ -219,6 +230,30 @@ async fn an_entry_whose_text_is_none_any_more_becomes_a_dead_letter() {
         world.work("b", Outcome::Done).await;
         crate::world::until(|| world.sql("SELECT count(*) FROM dead_letters") == 1).await;
         world.nothing_waits().await;
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_was_lost_or_renamed_is_known_by_its_second_record() {
+    for damage in [
+        "DELETE FROM queues",
+        "DELETE FROM queues WHERE name LIKE 'retry%'",
+        "UPDATE queues SET name = 'retrz-fast' WHERE name = 'retry-fast'",
+        "UPDATE queues SET no = no + 64 WHERE name = 'retry-fast'",
+        "UPDATE store SET value = 'retrz-fast' WHERE value = 'retry-fast'",
+        "DELETE FROM store WHERE value = 'retry-fast'",
+    ] {
+        let world = World::new();
+        world.post("m", "s").await;
+        world.work("m", Outcome::Retry(Tier::Fast)).await;
+        world.store.close();
+        change(&world.database(), damage);
+        let world = world.reopened();
+        assert_eq!(world.record("m").await.queue.as_deref(), Some("retry-fast"), "{damage}");
+        world.is_well();
+        world.pass(12 * SECOND);
+        let leased = world.lease().await;
+        assert_eq!(leased.queue, QueueName::Tier(Tier::Fast), "{damage}");
     }
 }
 
