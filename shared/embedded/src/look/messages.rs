@@ -54,12 +54,13 @@ pub(crate) fn messages(
         Some(cursor) => cursor.parse().map_err(|_| LookError::Cursor)?,
     };
     let mut clause = clause(filter, busy);
-    clause.and("messages.no < ?", Some(below));
+    let place = place(filter);
+    clause.and(&format!("{place} < ?"), Some(below));
     let columns = qualified();
     let (from, limit) = (source(filter), i64::try_from(page.limit).unwrap_or(i64::MAX));
     clause.values.push(Value::from(limit.saturating_add(1)));
     let sql =
-        format!("SELECT {columns}, {STANDING} FROM {from} {JOINS} {} ORDER BY messages.no DESC LIMIT ?", clause.text());
+        format!("SELECT {columns}, {STANDING} FROM {from} {JOINS} {} ORDER BY {place} DESC LIMIT ?", clause.text());
     let mut statement = connection.prepare_cached(&sql)?;
     // One that is damaged beyond reading stands in nobody's way; the doctor names it.
     let mut found: Vec<(i64, Option<MessageRecord>)> = statement
@@ -87,9 +88,10 @@ pub(crate) fn open_messages(
 ) -> Look<Vec<i64>> {
     let mut clause = clause(filter, busy);
     clause.and_always("messages.state IN (0, 1, 2)".to_owned());
-    clause.and("messages.no < ?", Some(below));
+    let place = place(filter);
+    clause.and(&format!("{place} < ?"), Some(below));
     clause.values.push(Value::from(i64::try_from(limit).unwrap_or(i64::MAX)));
-    let sql = format!("SELECT messages.no FROM {} {} ORDER BY messages.no DESC LIMIT ?", source(filter), clause.text());
+    let sql = format!("SELECT messages.no FROM {} {} ORDER BY {place} DESC LIMIT ?", source(filter), clause.text());
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(clause.values), |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -108,6 +110,11 @@ fn source(filter: &MessageFilter) -> &'static str {
     if filter.label.is_some() { "labels JOIN messages ON messages.no = labels.message" } else { "messages" }
 }
 
+/// A message's place, in the words of the look-up that has it in order.
+fn place(filter: &MessageFilter) -> &'static str {
+    if filter.label.is_some() { "labels.message" } else { "messages.no" }
+}
+
 fn clause(filter: &MessageFilter, busy: &HashSet<i64>) -> Clause {
     let mut clause = Clause::default();
     clause.and("labels.label = ?", filter.label.clone());
@@ -118,7 +125,6 @@ fn clause(filter: &MessageFilter, busy: &HashSet<i64>) -> Clause {
     clause.target("messages", filter.target.as_ref());
     clause.between("messages.received_at", filter.from, filter.to);
     if let Some(state) = filter.state {
-        // Written out, as a value that is bound could not use a look-up that holds some states only.
         let numbers = busy.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
         clause.and_always(match state {
             MessageState::Delivering => format!("messages.no IN ({numbers})"),
@@ -127,6 +133,13 @@ fn clause(filter: &MessageFilter, busy: &HashSet<i64>) -> Clause {
             }
             _ => format!("messages.state = {}", state_number(state)),
         });
+        if matches!(
+            state,
+            MessageState::Retrying | MessageState::Dead | MessageState::Cancelled | MessageState::Expired
+        ) {
+            // In the look-up's own words, or SQLite does not see that it has them.
+            clause.and_always("messages.state IN (2, 4, 5, 6)".to_owned());
+        }
     }
     clause
 }

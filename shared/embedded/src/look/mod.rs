@@ -4,6 +4,8 @@ mod clause;
 mod letters;
 mod messages;
 mod pauses;
+#[cfg(test)]
+mod plans;
 mod queues;
 
 use std::path::PathBuf;

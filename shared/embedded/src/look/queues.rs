@@ -43,6 +43,12 @@ pub(crate) fn queues(connection: &Connection, shared: &Shared) -> Look<Vec<Queue
 
 /// Entries that are not due yet, by queue.
 fn delayed(connection: &Connection, now: Millis) -> rusqlite::Result<HashMap<i64, i64>> {
-    let mut query = connection.prepare_cached("SELECT queue, count(*) FROM entries WHERE due > ?1 GROUP BY queue")?;
-    query.query_map([now], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    // Counted here: grouped by SQLite, every entry would be read in the order of queues.
+    let mut query = connection.prepare_cached("SELECT queue FROM entries INDEXED BY entries_due WHERE due > ?1")?;
+    let mut rows = query.query([now])?;
+    let mut counts = HashMap::new();
+    while let Some(row) = rows.next()? {
+        *counts.entry(row.get(0)?).or_default() += 1;
+    }
+    Ok(counts)
 }

@@ -168,7 +168,7 @@ fn tame_dues(connection: &Connection, options: &Options, queues: &QueueTable, no
         let most = now + millis(options.tiers.of(tier)) / 10 * 11 + 1;
         let Some(queue) = queues.number(&chaski_core::queue::QueueName::Tier(tier)) else { continue };
         let late: Vec<i64> = connection
-            .prepare("SELECT seq FROM entries WHERE due > ?1 AND queue = ?2")?
+            .prepare("SELECT seq FROM entries INDEXED BY entries_due WHERE due > ?1 AND queue = ?2")?
             .query_map([most, queue], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for seq in late {
