@@ -19,4 +19,5 @@ mod recovery;
 mod replay;
 mod retention;
 mod salvage;
+mod storm;
 mod world;
