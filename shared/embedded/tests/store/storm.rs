@@ -54,7 +54,7 @@ async fn work(store: Store, log: Log) {
         let id = id_of(&leased);
         turn += 1;
         let is_first = !matches!(leased.queue, QueueName::Tier(_));
-        if turn % 11 == 0 {
+        if turn.is_multiple_of(11) {
             store.give_back(&[(&leased, Duration::ZERO)]).await;
             continue;
         }
