@@ -42,6 +42,11 @@ pub(super) fn copy_all(source: &Connection, target: &Connection) -> rusqlite::Re
     Ok(copied)
 }
 
+/// Numbers that a store can have given.
+const NUMBERS: std::ops::Range<i64> = 0..1 << 53;
+/// A row so far behind the one before has a damaged number, by which no place is found.
+const FAR: i64 = 1 << 20;
+
 struct Copy<'a> {
     target: &'a Connection,
     table: &'static str,
@@ -104,11 +109,13 @@ impl<'a> Copy<'a> {
                 Err(_) => return Ok((last, false)),
             };
             let number: Option<i64> = row.get(0).ok();
-            if number.is_some() && number < last {
-                // Rows come in their order, or the page is damaged.
-                return Ok((last, false));
+            if number.is_some_and(|number| !NUMBERS.contains(&number)) {
+                continue;
             }
-            last = number.or(last);
+            // A row out of its order is one whose number is damaged, or that was reached twice; the others go on.
+            if let Some(number) = number.filter(|number| last.is_none_or(|last| number - last < FAR)) {
+                last = Some(number);
+            }
             if let Some(values) = values(row, columns, self.summed) {
                 // A value of another kind than its column's is refused: that row is damaged beyond use.
                 let inserted = insert.execute(params_from_iter(values));

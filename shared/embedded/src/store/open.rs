@@ -20,7 +20,7 @@ use crate::error::OpenError;
 use crate::folder::Folder;
 use crate::look::{Readers, read_pauses};
 use crate::queues::QueueTable;
-use crate::schedule::{Limits, Schedule};
+use crate::schedule::{Limits, PauseSet, Schedule};
 use crate::writer::{Reserve, is_damage};
 use crate::{loader, maintenance, salvage, schema, writer};
 
@@ -37,20 +37,32 @@ pub(super) fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Inner, Ope
     if folder.damaged().exists() {
         salvage::salvage(&folder, options.vfs.as_deref()).map_err(database)?;
     }
-    let connection = match prepare(&folder, &options) {
+    let clock = StoreClock::start(clock);
+    let prepared = match prepare(&folder, &options, clock.now()) {
         Err(Trouble::Database(error)) if is_damage(&error) => {
             warn!(event.action = "salvage", "the database is damaged ({error}); what can be read is saved");
             salvage::salvage(&folder, options.vfs.as_deref()).map_err(database)?;
-            prepare(&folder, &options)
+            prepare(&folder, &options, clock.now())
         }
         prepared => prepared,
     };
-    let connection = connection.map_err(|trouble| match trouble {
+    let (connection, known) = prepared.map_err(|trouble| match trouble {
         Trouble::Refused(error) => error,
         Trouble::Database(error) => database(error),
     })?;
     let _ = folder.note_store();
-    start(folder, connection, options.clone(), clock).map_err(database)
+    start(folder, connection, known, &options, clock)
+        .map_err(|error| OpenError::Database { folder: options.data.clone(), detail: error.to_string() })
+}
+
+/// What is read of the file before any thread is: damage there is met while it can be salvaged.
+struct Known {
+    queues: QueueTable,
+    pauses: PauseSet,
+    /// The next number that no message and no entry has.
+    next: i64,
+    store_id: String,
+    remembers: bool,
 }
 
 /// Why a file is not opened as it is.
@@ -71,11 +83,12 @@ impl From<rusqlite::Error> for Trouble {
 }
 
 /// A connection to a file of this version; made where there is none.
-fn prepare(folder: &Folder, options: &Options) -> Result<Connection, Trouble> {
-    let is_new = identify(folder)?;
+fn prepare(folder: &Folder, options: &Options, now: i64) -> Result<(Connection, Known), Trouble> {
+    let is_new = options.vfs.is_none() && identify(folder)?;
     let connection = connect(&folder.database(), options.vfs.as_deref(), OpenFlags::default())?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    if is_new {
+    // Where a VFS of tests has its files is not known here.
+    if is_new || options.vfs.is_some() && !has_tables(&connection)? {
         schema::create(&connection)?;
     }
     check(&connection, folder)?;
@@ -90,11 +103,21 @@ fn prepare(folder: &Folder, options: &Options) -> Result<Connection, Trouble> {
          PRAGMA journal_size_limit = 16777216;"
     ))?;
     connection.set_prepared_statement_cache_capacity(128);
-    // What no job could do without is read here, so that damage there is met at the start.
-    QueueTable::open(&connection, &options.routes)?;
-    read_pauses(&connection)?;
-    next_number(&connection)?;
-    Ok(connection)
+    let queues = QueueTable::open(&connection, &options.routes)?;
+    tame_dues(&connection, options, &queues, now)?;
+    let pauses = read_pauses(&connection)?;
+    let known = Known {
+        pauses: pause_set(&queues, pauses.iter().map(|pause| &pause.scope)),
+        queues,
+        next: next_number(&connection)?,
+        store_id: store_id(&connection, now)?,
+        remembers: remembers(&connection, options)?,
+    };
+    Ok((connection, known))
+}
+
+fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.prepare("SELECT 1 FROM sqlite_schema")?.exists([])
 }
 
 /// Opens the file, through a VFS of tests where one is named.
@@ -105,32 +128,30 @@ pub(crate) fn connect(path: &Path, vfs: Option<&str>, flags: OpenFlags) -> rusql
     }
 }
 
-fn start(folder: Folder, connection: Connection, options: Options, clock: Arc<dyn Clock>) -> rusqlite::Result<Inner> {
-    let clock = StoreClock::start(clock);
-    let queues = QueueTable::open(&connection, &options.routes)?;
-    tame_dues(&connection, &options, &queues, clock.now())?;
-    let pauses = read_pauses(&connection)?;
-    let set = pause_set(&queues, pauses.iter().map(|pause| &pause.scope));
-    let next = next_number(&connection)?;
-    let store_id = store_id(&connection, clock.now())?;
+fn start(
+    folder: Folder,
+    connection: Connection,
+    known: Known,
+    options: &Options,
+    clock: StoreClock,
+) -> std::io::Result<Inner> {
+    let Known { queues, pauses, next, store_id, remembers } = known;
     let shared = Arc::new(Shared::new(Parts {
-        schedule: Schedule::new(limits(&options), set),
+        schedule: Schedule::new(limits(options), pauses),
         clock,
         queues,
         routes: options.routes.clone(),
         tiers: options.tiers,
         keys: options.retention.keys,
-        remembers: remembers(&connection, &options)?,
+        remembers,
         store_id,
         damage_mark: folder.damaged(),
     }));
     let readers = Arc::new(Readers::new(folder.database(), options.vfs.clone()));
     let reserve = Reserve::open(folder.reserve());
-    let thread = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
-    let (desk, writing) = writer::start(connection, next, reserve, shared.clone()).map_err(thread)?;
-    let loading = loader::start(shared.clone(), readers.clone(), desk.clone()).map_err(thread)?;
-    let keeping =
-        maintenance::start(shared.clone(), readers.clone(), desk.clone(), options.retention).map_err(thread)?;
+    let (desk, writing) = writer::start(connection, next, reserve, shared.clone())?;
+    let loading = loader::start(shared.clone(), readers.clone(), desk.clone())?;
+    let keeping = maintenance::start(shared.clone(), readers.clone(), desk.clone(), options.retention)?;
     Ok(Inner {
         shared,
         readers,

@@ -334,3 +334,46 @@ async fn a_flipped_bit_anywhere_alters_no_delivery_and_ends_no_start() {
     println!("{flips} flipped bits: {lost} of {} not delivered, {refused} starts refused", flips * MESSAGES);
     assert!(refused * 50 <= flips, "{refused} starts refused");
 }
+
+#[tokio::test]
+async fn damage_that_the_start_itself_meets_is_salvaged_at_once() {
+    for name in ["entries_due", "pauses", "queues"] {
+        let world = World::new();
+        for n in 0..300 {
+            world.post(&format!("m{n}"), &format!("s{n}")).await;
+        }
+        for _ in 0..300 {
+            let leased = world.lease().await;
+            world.settle(&leased, Outcome::Retry(Tier::Fast).of(&leased)).await.unwrap();
+        }
+        world.store.close();
+        let sql = format!("SELECT pageno FROM dbstat WHERE name = '{name}' ORDER BY path DESC LIMIT 1");
+        let page = u64::try_from(world.sql(&sql)).unwrap();
+        overwrite(&world.database(), (page - 1) * PAGE, &[0x5a; 4_096]);
+        let world = world.reopened();
+        assert_eq!(kept(world.folder.path()), 1, "{name}");
+        world.pass(12 * SECOND);
+        for _ in 0..300 {
+            let leased = world.lease().await;
+            world.settle(&leased, Outcome::Done.of(&leased)).await.unwrap();
+        }
+        world.is_well();
+    }
+}
+
+#[tokio::test]
+async fn a_row_whose_number_is_damaged_costs_that_row_alone() {
+    let world = at_rest().await;
+    // A leaf's second cell: its rowid is a varint behind the payload's length; its first byte gets the highest bit.
+    let page = leaf(&world, "entries");
+    let bytes = std::fs::read(world.database()).unwrap();
+    let start = usize::try_from((page - 1) * PAGE).unwrap();
+    let cell = start + usize::from(u16::from_be_bytes([bytes[start + 10], bytes[start + 11]]));
+    let length = bytes[cell..].iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
+    let rowid = cell + length;
+    overwrite(&world.database(), rowid as u64, &[bytes[rowid] | 0x80 | 0x40]);
+    let named = chaski_embedded::repair(world.folder.path(), &mut |_| ()).unwrap();
+    assert!(named.salvaged);
+    let delivered = deliver(world.folder.path()).await;
+    assert!(delivered.len() >= MESSAGES - 2, "{}", delivered.len());
+}
