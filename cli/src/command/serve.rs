@@ -43,6 +43,8 @@ impl Serve {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let settings = Arc::new(self.settings()?);
         let log = LogWriter::start(std::io::stdout())?;
+        // Whichever way this ends, what was told is written.
+        let _closing = log.closing();
         let level = settings.log.level;
         let service = Service { name: "chaski", version: env!("CARGO_PKG_VERSION"), level, cloudwatch: false };
         // A second start in one process, as in a test, keeps the first one's log.
@@ -53,7 +55,6 @@ impl Serve {
             let _ = writeln!(out, "chaski listens on {}", ready.url());
         })
         .await;
-        log.close();
         ended.map_err(|error| Failure::Failed(error.to_string()))
     }
 

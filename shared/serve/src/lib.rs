@@ -16,7 +16,7 @@ mod server;
 mod tls;
 
 pub use error::ServeError;
-pub use log::LogWriter;
+pub use log::{Closing, LogWriter};
 pub use orders::Order;
 pub use process::{Ready, run, run_with};
 pub use server::Patience;

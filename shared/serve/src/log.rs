@@ -6,25 +6,42 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// No line waits longer.
+use chaski_core::ports::Clock;
+use chaski_core::time::Timestamp;
+use chaski_system::SystemClock;
+
+/// No line waits longer to be written.
 const LATEST: Duration = Duration::from_millis(100);
 /// A piece is written when so much has come together.
 const PIECE: usize = 64 * 1_024;
 /// What is kept for a standard output that does not read.
 const KEPT: usize = 8 * 1_024 * 1_024;
+/// How long a line waits for room, with all who have one to tell: once for each time that the output is stuck.
+const BRIEFLY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]
 struct Waiting {
     lines: Vec<u8>,
     /// Lines that there was no room for, since that was said last.
     dropped: u64,
+    /// Whether room was waited for in vain since lines were taken last.
+    stuck: bool,
     closed: bool,
+}
+
+impl Waiting {
+    fn has_room(&self, line: &[u8]) -> bool {
+        self.lines.len() + line.len() <= KEPT
+    }
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
+    /// There is a piece to write.
     wake: Condvar,
+    /// There is room again.
+    room: Condvar,
 }
 
 impl Shared {
@@ -33,11 +50,23 @@ impl Shared {
     }
 }
 
-/// Takes whole lines. Clones write to the same place; what is left is written when [`LogWriter::close`] is called.
+/// Takes whole lines. Clones write to the same place; what is left is written when [`LogWriter::close`] is called, or
+/// a guard of [`LogWriter::closing`] goes.
 #[derive(Debug, Clone)]
 pub struct LogWriter {
     shared: Arc<Shared>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// Closes the log when it goes, also in a panic.
+#[derive(Debug)]
+#[must_use = "it closes the log when it goes"]
+pub struct Closing(LogWriter);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl LogWriter {
@@ -52,6 +81,11 @@ impl LogWriter {
         Ok(Self { shared, thread: Arc::new(Mutex::new(Some(thread))) })
     }
 
+    /// What closes the log at a scope's end, whichever way that comes.
+    pub fn closing(&self) -> Closing {
+        Closing(self.clone())
+    }
+
     /// Writes what is left, and ends the thread.
     pub fn close(&self) {
         self.shared.waiting().closed = true;
@@ -63,10 +97,17 @@ impl LogWriter {
 }
 
 impl Write for LogWriter {
-    /// Takes a line. One that there is no room for is dropped, and counted.
+    /// Takes a line. One that there is no room for waits briefly, unless another one did so in vain; then it is
+    /// dropped, and counted.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut waiting = self.shared.waiting();
-        if waiting.lines.len() + line.len() > KEPT {
+        if !waiting.has_room(line) && !waiting.stuck {
+            let full = |waiting: &mut Waiting| !waiting.has_room(line) && !waiting.stuck;
+            let waited = self.shared.room.wait_timeout_while(waiting, BRIEFLY, full);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if !waiting.has_room(line) {
+            waiting.stuck = true;
             waiting.dropped += 1;
             return Ok(line.len());
         }
@@ -86,29 +127,48 @@ impl Write for LogWriter {
 }
 
 fn write(shared: &Shared, mut out: impl Write) {
+    let clock = SystemClock::start();
     let mut piece = Vec::with_capacity(PIECE);
+    let mut lost = 0;
     loop {
-        let (dropped, closed) = {
+        let closed = {
             let waiting = shared.waiting();
-            let ready = |waiting: &mut Waiting| waiting.lines.len() < PIECE && !waiting.closed;
-            let waited = shared.wake.wait_timeout_while(waiting, LATEST, ready);
+            let nothing = |waiting: &mut Waiting| waiting.lines.len() < PIECE && !waiting.closed;
+            let waited = shared.wake.wait_timeout_while(waiting, LATEST, nothing);
             let mut waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
             std::mem::swap(&mut piece, &mut waiting.lines);
-            (std::mem::take(&mut waiting.dropped), waiting.closed)
+            waiting.stuck = false;
+            lost += std::mem::take(&mut waiting.dropped);
+            waiting.closed
         };
-        // There is no other place to say that the log can't be written.
-        let _ = out.write_all(&piece).and_then(|()| out.flush());
-        piece.clear();
-        if dropped > 0 {
-            let words = format!(
-                "{{\"log.level\":\"warn\",\"message\":\"{dropped} lines of the log were dropped: nobody reads it\"}}\n"
-            );
-            let _ = out.write_all(words.as_bytes());
+        shared.room.notify_all();
+        if lost > 0 {
+            piece.extend_from_slice(said(lost, clock.now()).as_bytes());
         }
+        // There is no other place to say that the log can't be written: it is said here when it can be again.
+        match out.write_all(&piece).and_then(|()| out.flush()) {
+            Ok(()) => lost = 0,
+            Err(_) => lost += lines(&piece) - u64::from(lost > 0),
+        }
+        piece.clear();
         if closed && shared.waiting().lines.is_empty() {
             return;
         }
     }
+}
+
+fn lines(piece: &[u8]) -> u64 {
+    u64::try_from(piece.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(u64::MAX)
+}
+
+/// What is said of lines that are lost.
+fn said(lost: u64, now: Timestamp) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "{{\"@timestamp\":\"{now}\",\"log.level\":\"warn\",\"message\":\"{lost} lines of the log were dropped: nobody \
+         reads it, or it can't be written\",\"service.name\":\"chaski\",\"service.version\":\"{version}\",\
+         \"event.action\":\"log_dropped\"}}\n"
+    )
 }
 
 #[cfg(test)]
@@ -163,5 +223,40 @@ mod tests {
         let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         assert!(text.contains("lines of the log were dropped"));
         assert!(text.len() >= KEPT && text.len() < 3 * KEPT, "{}", text.len());
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_said_when_it_can_be_again() {
+        /// Is out of order for so many pieces.
+        struct Broken(u32, Page);
+        impl Write for Broken {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                match self.0.checked_sub(1) {
+                    None => self.1.write(bytes),
+                    Some(left) => {
+                        self.0 = left;
+                        Err(io::ErrorKind::StorageFull.into())
+                    }
+                }
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let page = Page::default();
+        let mut log = LogWriter::start(Broken(2, page.clone())).unwrap();
+        let closing = log.closing();
+        let begun = std::time::Instant::now();
+        while page.0.lock().unwrap().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it is not said");
+            log.write_all(b"{}\n").unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(closing);
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let dropped = text.lines().find(|line| line.contains("lines of the log were dropped")).unwrap();
+        let dropped: serde_json::Value = serde_json::from_str(dropped).unwrap();
+        assert!(!dropped["message"].as_str().unwrap().starts_with("0 "), "{dropped}");
+        assert!(dropped["@timestamp"].is_string(), "{dropped}");
     }
 }
