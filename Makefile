@@ -13,7 +13,7 @@ cargo_test := cargo test --workspace --locked --no-fail-fast
 
 # Nothing here is a file's name. The targets share target/ and ports, and cargo uses all cores by itself.
 .PHONY: help setup build run test coverage lint local local-down package deploy smoke canary rollback \
-	bench bench-lambda mutants skew template clean
+	bench bench-peers bench-lambda mutants skew template clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -66,7 +66,11 @@ canary: ## show the weights of the aliases, or set one: ENV=prod ARGS="--weight 
 rollback: ## move the aliases back to the version before
 	infra/bin/rollback $(stack) $(ARGS)
 
-bench: bench-lambda ## all benchmarks, each with a table
+bench: ## speed and memory of `chaski serve`, in a table (ARGS="--only deliver": one figure)
+	infra/bench/serve $(ARGS)
+
+bench-peers: ## the same load on Celery with Redis, Celery with RabbitMQ and BullMQ, side by side
+	infra/bench/peers $(ARGS)
 
 bench-lambda: ## start-up, size and memory of each function's binary, beside one that does nothing
 	$(setup) sam

@@ -63,7 +63,7 @@ impl Settle for Memory {
 fn no_line_holds_a_planted_secret() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let page = Page::default();
-    let service = Service { name: "test", version: "0", level: tracing::Level::TRACE };
+    let service = Service { name: "test", version: "0", level: tracing::Level::TRACE, cloudwatch: true };
     let subscriber = logger::subscriber(service, SystemClock::start(), page.clone());
     let memory = tracing::subscriber::with_default(subscriber, || runtime.block_on(a_message_s_life()));
 

@@ -1,7 +1,9 @@
 //! Lambda 1: takes messages in over HTTP, and answers once the queue has them.
 
 use chaski_aws::{AwsSettings, Clients, QueuePrefix, SqsQueues};
+use chaski_core::api::{Api, Door, NoDesk};
 use chaski_core::app::Ingress;
+use chaski_core::limits;
 use chaski_lambda::{ApiEvent, answer, start};
 use chaski_system::{SystemChance, SystemClock};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -12,9 +14,11 @@ async fn main() -> anyhow::Result<()> {
     let clients = Clients::new(AwsSettings::read(|name| std::env::var(name).ok())?)?;
     let queues = SqsQueues::new(clients.sqs(), QueuePrefix::new(settings.aws.queue_prefix.as_str()));
     let ingress = Ingress::new(settings, queues, SystemClock::start(), SystemChance);
+    let door = Door { body_bytes: limits::EVENT_BYTES, local: false };
+    let api = Api::new(ingress, None::<NoDesk>, door);
     let handler = service_fn(|event: LambdaEvent<ApiEvent>| {
-        let ingress = &ingress;
-        async move { Ok::<_, Error>(answer(ingress, event.payload, &event.context.request_id).await) }
+        let api = &api;
+        async move { Ok::<_, Error>(answer(api, event.payload, &event.context.request_id).await) }
     });
     lambda_runtime::run(handler).await.map_err(anyhow::Error::from_boxed)
 }

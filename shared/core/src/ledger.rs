@@ -122,6 +122,8 @@ pub struct AttemptReport {
     pub answer: Option<KeptAnswer>,
     /// What went wrong, unless it was delivered.
     pub error: Option<ErrorRecord>,
+    /// From acceptance to delivery in milliseconds, where it was delivered.
+    pub delay_ms: Option<u64>,
 }
 
 /// The beginning of a target's answer, as it is kept.

@@ -34,6 +34,18 @@ pub const ENVELOPE_BYTES: usize = 524_288;
 pub const BATCH_ITEMS: usize = 10_000;
 /// One event of Lambda, in and out (AWS); a batch's body stays below it.
 pub const EVENT_BYTES: usize = 6 * 1_024 * 1_024;
+/// One request's body on one machine, which is that of a batch.
+pub const SERVE_BATCH_BYTES: usize = 16 * 1_024 * 1_024;
+/// The body of a call that acts (cancel, replay, pause): a few filters.
+pub const ACTION_BYTES: usize = 65_536;
+/// Items of a list's page, at most …
+pub const PAGE_ITEMS: usize = 1_000;
+/// … and where none are asked for.
+pub const PAGE_ITEMS_DEFAULT: usize = 100;
+/// Letters that are read at once to be replayed, each with its whole message.
+pub const REPLAY_PAGE_ITEMS: usize = 50;
+/// How long a call may wait for a message's end.
+pub const WAIT: std::time::Duration = std::time::Duration::from_secs(60);
 /// Calls of one message in one generation, at most.
 pub const ATTEMPTS: u32 = 100;
 /// Attempts kept in a history: the first of them …

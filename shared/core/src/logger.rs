@@ -7,7 +7,6 @@ use std::fmt;
 use std::io::Write;
 use std::sync::Mutex;
 
-use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -15,9 +14,12 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use crate::ports::Clock;
+use crate::time::Timestamp;
 
 /// The field that holds CloudWatch's embedded metric format.
 const EMF: &str = "_aws";
+/// The field that is the line's message.
+const MESSAGE: &str = "message";
 
 /// The target of a message's own trail (its acceptance, attempts, moves, burial, metrics), which is printed
 /// at every level: every attempt can be traced, and every count is exact.
@@ -35,25 +37,43 @@ pub struct Service {
     pub version: &'static str,
     /// The least level.
     pub level: Level,
+    /// Whether CloudWatch reads the lines, and counts metrics from them.
+    pub cloudwatch: bool,
 }
 
-/// A subscriber that prints the service's lines to `out`.
+/// A subscriber that prints the service's lines to `out`: each with one write and one flush.
 pub fn subscriber(
     service: Service,
     clock: impl Clock + 'static,
     out: impl Write + Send + 'static,
 ) -> impl Subscriber + Send + Sync {
-    Registry::default().with(Lines { service, clock, out: Mutex::new(out) })
+    Registry::default().with(Lines { service, clock, page: Mutex::new(Page::new(out)) })
 }
 
 struct Lines<C, W> {
     service: Service,
     clock: C,
-    out: Mutex<W>,
+    page: Mutex<Page<W>>,
 }
 
-/// A span's fields, kept with the span.
-struct SpanFields(Map<String, Value>);
+/// Where lines are put together; the buffers are used again for each.
+struct Page<W> {
+    out: W,
+    line: Vec<u8>,
+    fields: Fields,
+    /// A point in time as text, which many lines share.
+    stamp: (Timestamp, String),
+}
+
+impl<W> Page<W> {
+    fn new(out: W) -> Self {
+        let stamp = (Timestamp::default(), Timestamp::default().to_string());
+        Self { out, line: Vec::new(), fields: Fields::default(), stamp }
+    }
+}
+
+/// A span's fields as JSON, each behind a comma; kept with the span.
+struct SpanFields(Vec<u8>);
 
 impl<S, C, W> Layer<S> for Lines<C, W>
 where
@@ -70,70 +90,134 @@ where
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
-            let mut fields = Map::new();
-            attributes.record(&mut Collect(&mut fields));
-            span.extensions_mut().insert(SpanFields(fields));
+            let mut fields = Fields::default();
+            attributes.record(&mut fields);
+            span.extensions_mut().insert(SpanFields(fields.json));
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut line = Map::new();
-        line.insert("@timestamp".to_owned(), self.clock.now().to_string().into());
-        line.insert("log.level".to_owned(), event.metadata().level().as_str().to_ascii_lowercase().into());
+        let now = self.clock.now();
+        let Ok(mut page) = self.page.lock() else { return };
+        let Page { out, line, fields, stamp } = &mut *page;
+        fields.begin(self.service.cloudwatch);
+        event.record(fields);
+        if stamp.0 != now {
+            *stamp = (now, now.to_string());
+        }
+        line.clear();
+        line.extend_from_slice(b"{\"@timestamp\":\"");
+        line.extend_from_slice(stamp.1.as_bytes());
+        line.extend_from_slice(b"\",\"log.level\":\"");
+        line.extend_from_slice(level(*event.metadata().level()).as_bytes());
         // The message comes third, where a person looks for it.
-        line.insert("message".to_owned(), Value::Null);
-        line.insert("service.name".to_owned(), self.service.name.into());
-        line.insert("service.version".to_owned(), self.service.version.into());
+        line.extend_from_slice(b"\",\"message\":");
+        json(line, &fields.message);
+        for (name, value) in [("service.name", self.service.name), ("service.version", self.service.version)] {
+            key(line, name);
+            json(line, value);
+        }
         for span in context.event_scope(event).into_iter().flatten() {
-            if let Some(SpanFields(fields)) = span.extensions().get() {
-                line.extend(fields.clone());
+            if let Some(SpanFields(json)) = span.extensions().get() {
+                line.extend_from_slice(json);
             }
         }
-        event.record(&mut Collect(&mut line));
-        let mut text = Value::Object(line).to_string();
-        text.push('\n');
-        if let Ok(mut out) = self.out.lock() {
-            // A log that can't be written must not stop a delivery, and there is no other place to say it.
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        }
+        line.extend_from_slice(&fields.json);
+        line.extend_from_slice(b"}\n");
+        // A log that can't be written must not stop a delivery, and there is no other place to say it.
+        let _ = out.write_all(line).and_then(|()| out.flush());
     }
 }
 
-struct Collect<'a>(&'a mut Map<String, Value>);
-
-impl Collect<'_> {
-    fn put(&mut self, field: &Field, value: Value) {
-        self.0.insert(field.name().to_owned(), value);
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
     }
 }
 
-impl Visit for Collect<'_> {
+/// A field's name, behind a comma.
+fn key(line: &mut Vec<u8>, name: &str) {
+    line.push(b',');
+    json(line, name);
+    line.push(b':');
+}
+
+/// A value as JSON. Writing to a vector can't fail.
+fn json(line: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    let _ = serde_json::to_writer(line, value);
+}
+
+/// An event's fields: its message, and the others as JSON.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    json: Vec<u8>,
+    /// A value on its way to JSON.
+    text: String,
+    cloudwatch: bool,
+}
+
+impl Fields {
+    fn begin(&mut self, cloudwatch: bool) {
+        self.message.clear();
+        self.json.clear();
+        self.cloudwatch = cloudwatch;
+    }
+
+    fn put(&mut self, field: &Field, value: &(impl serde::Serialize + ?Sized)) {
+        key(&mut self.json, field.name());
+        json(&mut self.json, value);
+    }
+}
+
+impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}").into());
+        use fmt::Write as _;
+        match field.name() {
+            MESSAGE => {
+                let _ = write!(self.message, "{value:?}");
+            }
+            // JSON already, and made only for who reads it.
+            EMF if !self.cloudwatch => {}
+            EMF => {
+                key(&mut self.json, EMF);
+                let _ = write!(self.json, "{value:?}");
+            }
+            name => {
+                self.text.clear();
+                let _ = write!(self.text, "{value:?}");
+                key(&mut self.json, name);
+                json(&mut self.json, &self.text);
+            }
+        }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == EMF {
-            self.put(field, serde_json::from_str(value).unwrap_or(Value::Null));
+        if field.name() == MESSAGE {
+            self.message.push_str(value);
         } else {
-            self.put(field, value.into());
+            self.put(field, value);
         }
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value.into());
+        self.put(field, &value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value.into());
+        self.put(field, &value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value.into());
+        self.put(field, &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value.into());
+        self.put(field, &value);
     }
 }
 
@@ -142,8 +226,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use serde_json::Value;
+
     use super::*;
-    use crate::time::Timestamp;
 
     struct Noon;
     impl Clock for Noon {
@@ -156,8 +241,8 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-    impl Write for Page {
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+    impl Write for Paper {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -168,8 +253,8 @@ mod tests {
     }
 
     fn lines(level: Level, tell: impl FnOnce()) -> Vec<Value> {
-        let page = Page::default();
-        let service = Service { name: "test", version: "1", level };
+        let page = Paper::default();
+        let service = Service { name: "test", version: "1", level, cloudwatch: true };
         tracing::subscriber::with_default(subscriber(service, Noon, page.clone()), tell);
         let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -180,7 +265,7 @@ mod tests {
         let told = lines(Level::INFO, || {
             let span = tracing::info_span!(target: "chaski::x", "invocation", faas.execution = "e-1");
             let _in = span.enter();
-            tracing::info!(target: "chaski::x", { chaski.attempt = 2, _aws = r#"{"a":1}"# }, "an attempt\nended");
+            tracing::info!(target: "chaski::x", { chaski.attempt = 2, _aws = %r#"{"a":1}"# }, "an attempt\nended");
             tracing::debug!(target: "chaski::x", "not seen");
         });
         assert_eq!(told.len(), 1);

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// One bad field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// Where it stands (RFC 6901); empty for the whole document.
+    /// Where it stands (RFC 6901), empty for the whole document; `?limit` is the query's parameter of that name.
     pub pointer: String,
     /// What is wrong, for a person.
     pub detail: String,

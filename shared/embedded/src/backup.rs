@@ -9,12 +9,12 @@ use crate::look::{Look, LookError};
 
 /// Copies a snapshot into a new file, whole and on the disk. Its size in bytes.
 pub(crate) fn copy(connection: &Connection, to: &Path) -> Look<u64> {
-    let failed = |error: std::io::Error| LookError::Failed(format!("{}: {error}", to.display()));
+    let failed = |error: std::io::Error| LookError::Refused(format!("{}: {error}", to.display()));
     if to.exists() {
-        return Err(LookError::Failed(format!("{} exists; a backup overwrites nothing", to.display())));
+        return Err(LookError::Refused(format!("{} exists; a backup overwrites nothing", to.display())));
     }
     let Some(text) = to.to_str() else {
-        return Err(LookError::Failed(format!("{} is not UTF-8", to.display())));
+        return Err(LookError::Refused(format!("{} is not UTF-8", to.display())));
     };
     // A reader may not write; this writes into the copy alone.
     connection.execute_batch("PRAGMA query_only = OFF")?;

@@ -5,10 +5,11 @@ use std::path::Path;
 use chaski_core::ledger::MessageState;
 use rusqlite::{Connection, OpenFlags, Row};
 
+use crate::finds::{FIND_COLUMNS, find_keys, found_up_to};
 use crate::folder::DATABASE;
 use crate::row::{
     ATTEMPT_COLUMNS, AttemptRow, ENTRY_COLUMNS, EntryRow, LETTER_COLUMNS, LISTING_COLUMNS, LetterRow, ListingRow,
-    state_number,
+    readable, state_number,
 };
 use crate::schema;
 
@@ -73,6 +74,8 @@ pub fn examine(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<Report, 
     rows(&connection, &mut report, "dead_letters", &letters, 21, &|row| Ok(LetterRow::read(row)?.1));
     progress("attempts");
     rows(&connection, &mut report, "attempts of message", ATTEMPT_COLUMNS, 0, &|row| Ok(AttemptRow::read(row)?.1));
+    progress("finds");
+    finds(&connection, &mut report);
     progress("balance");
     balance(&connection, &mut report);
     Ok(report)
@@ -128,6 +131,29 @@ fn rows(
     report.rows.push((name, count));
 }
 
+/// Every message that the look-ups reach is found by all that it is found by.
+fn finds(connection: &Connection, report: &mut Report) {
+    let find = |report: &mut Report| -> rusqlite::Result<()> {
+        let up_to = found_up_to(connection)?;
+        let mut messages = connection.prepare(&format!("SELECT {FIND_COLUMNS}, no FROM messages WHERE no <= ?1"))?;
+        let mut is_there = connection.prepare("SELECT 1 FROM finds WHERE key = ?1 AND message = ?2")?;
+        let mut rows = messages.query([up_to])?;
+        while let Some(row) = rows.next()? {
+            let no: i64 = row.get(4)?;
+            for key in readable(find_keys(row))?.unwrap_or_default() {
+                if !is_there.exists([key, no])? {
+                    report.find(format!("messages {no}"), "is not found by all that it should be found by");
+                    break;
+                }
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = find(report) {
+        report.find("finds", format!("can't be read: {error}"));
+    }
+}
+
 /// accepted = pending + ended: every message that is not at its end has its entry, every entry its message, and
 /// the depths are what a count says.
 fn balance(connection: &Connection, report: &mut Report) {
@@ -161,19 +187,6 @@ fn balance(connection: &Connection, report: &mut Report) {
             "queues",
             "has another depth than its entries count",
             "SELECT no FROM queues WHERE depth <> (SELECT count(*) FROM entries WHERE entries.queue = queues.no)"
-                .to_owned(),
-        ),
-        (
-            "messages",
-            "has a label by which it is not found",
-            "SELECT no FROM messages, json_each(messages.labels) WHERE json_valid(messages.labels)
-             AND NOT EXISTS (SELECT 1 FROM labels WHERE labels.label = value AND labels.message = messages.no)"
-                .to_owned(),
-        ),
-        (
-            "messages",
-            "is found by a label and is not there",
-            "SELECT message FROM labels WHERE NOT EXISTS (SELECT 1 FROM messages WHERE messages.no = labels.message)"
                 .to_owned(),
         ),
         (

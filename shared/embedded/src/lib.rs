@@ -7,6 +7,7 @@
 mod backup;
 mod doctor;
 mod error;
+mod finds;
 mod folder;
 mod loader;
 mod look;

@@ -1,5 +1,6 @@
-//! The thread that keeps the file small: it folds the log into it, deletes what its retention is over for, and
-//! gives free pages back to the disk. All in small steps, between which the writer goes on.
+//! The thread that keeps the house: it writes the look-ups of messages, folds the log into the file, deletes what
+//! its retention is over for, and gives free pages back to the disk. All in small steps, between which the writer
+//! goes on.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use std::time::{Duration, Instant};
 use chaski_core::settings::RetentionSettings;
 use rusqlite::{Connection, params};
 
+use crate::finds;
 use crate::look::Readers;
 use crate::schedule::Millis;
 use crate::store::{Shared, millis};
-use crate::writer::{Desk, DropPages, Fold, PURGE_ROWS, Purge, is_damage};
+use crate::writer::{Desk, DropPages, Fold, Index, PURGE_ROWS, Purge, is_damage};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
@@ -28,6 +30,13 @@ const MESSAGES: &str =
     "SELECT no FROM messages WHERE no > ?1 AND ended_at < ?2 AND letter IS NULL ORDER BY no LIMIT ?3";
 /// Dead letters whose time is over.
 const LETTERS: &str = "SELECT no FROM dead_letters WHERE no > ?1 AND died_at < ?2 ORDER BY no LIMIT ?3";
+/// The look-ups are written when so many messages are not in them …
+const TAIL: i64 = 20_000;
+/// … or when some are not and it is quiet: fewer than this came since the last look.
+const QUIET: i64 = 200;
+/// Messages taken into the look-ups at once, and keys written in a step.
+const INDEX_MESSAGES: usize = 50_000;
+const INDEX_STEP: usize = 1_000;
 /// Pages given back in a step.
 const PAGES: u32 = 256;
 /// Pages that may lie free, as a part of the file: new rows use them.
@@ -45,7 +54,7 @@ pub(crate) fn start(
             Ok(connection) => connection,
             Err(error) => return shared.fail(&format!("the store can't be read: {error}"), is_damage(&error)),
         };
-        let mut keeper = Keeper { shared: &shared, connection, desk, retention, log };
+        let mut keeper = Keeper { shared: &shared, connection, desk, retention, log, tail: 0 };
         if let Err(error) = keeper.run() {
             shared.fail(&format!("reading failed: {error}"), is_damage(&error));
         }
@@ -58,6 +67,8 @@ struct Keeper<'a> {
     desk: Desk,
     retention: RetentionSettings,
     log: PathBuf,
+    /// How many messages were not in the look-ups at the last look.
+    tail: i64,
 }
 
 impl Keeper<'_> {
@@ -66,6 +77,9 @@ impl Keeper<'_> {
         while !self.shared.is_closing() {
             if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
                 self.fold();
+            }
+            if self.shared.is_taking().is_ok() && self.index()?.is_none() {
+                return Ok(());
             }
             // Looking through a large ledger takes no more than a part of the time.
             let is_time = purged.is_none_or(|(at, took)| at.elapsed() >= PURGE.max(took * PURGE_PART));
@@ -87,6 +101,29 @@ impl Keeper<'_> {
         // A failure shows in the writer, whose log it is; here it only means that the log grows on.
         let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         self.desk.hand_in(Box::new(Fold), self.shared);
+    }
+
+    /// Writes the look-ups of the tail, if it is long or nothing else is to be done; `None` when the store has ended.
+    fn index(&mut self) -> rusqlite::Result<Option<()>> {
+        let tail = finds::tail_length(&self.connection)?;
+        let quiet = tail > 0 && tail - self.tail < QUIET;
+        self.tail = tail;
+        if tail < TAIL && !quiet {
+            return Ok(Some(()));
+        }
+        let (keys, last) = finds::tail(&self.connection, INDEX_MESSAGES)?;
+        let mut steps = keys.chunks(INDEX_STEP).peekable();
+        while let Some(step) = steps.next() {
+            let began = Instant::now();
+            let up_to = last.filter(|_| steps.peek().is_none());
+            let (reply, told) = channel();
+            self.desk.hand_in(Box::new(Index { keys: step.to_vec(), up_to, reply }), self.shared);
+            if told.recv().is_err() || self.shared.is_closing() {
+                return Ok(None);
+            }
+            std::thread::park_timeout(began.elapsed());
+        }
+        Ok(Some(()))
     }
 
     /// One pass of the retention; `None` when the store has ended. What is over is looked for beside the writer.

@@ -31,7 +31,7 @@ CREATE TABLE messages (
     answer_status INTEGER, answer_truncated INTEGER, error TEXT, answer BLOB
 ) STRICT;
 
-CREATE TABLE labels (label TEXT NOT NULL, message INTEGER NOT NULL, PRIMARY KEY (label, message)) STRICT, WITHOUT ROWID;
+CREATE TABLE finds (key INTEGER NOT NULL, message INTEGER NOT NULL, PRIMARY KEY (key, message)) STRICT, WITHOUT ROWID;
 
 CREATE TABLE attempts (
     message INTEGER NOT NULL, generation INTEGER NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL,
@@ -58,12 +58,8 @@ CREATE TABLE pauses (
 /// The look-ups.
 pub(crate) const LOOK_UPS: &str = "
 CREATE INDEX entries_line ON entries (line, seq);
-CREATE INDEX entries_queue ON entries (queue, seq);
 CREATE INDEX entries_due ON entries (due, seq, queue) WHERE due IS NOT NULL;
 CREATE UNIQUE INDEX messages_id ON messages (id);
-CREATE INDEX messages_subject ON messages (subject, no);
-CREATE INDEX messages_client ON messages (client, no) WHERE client IS NOT NULL;
-CREATE INDEX messages_host ON messages (host, no) WHERE host IS NOT NULL;
 CREATE INDEX messages_state ON messages (state, no) WHERE state IN (2, 4, 5, 6);
 CREATE UNIQUE INDEX dead_letters_id ON dead_letters (id, generation, entry_sent_at);
 CREATE INDEX dead_letters_time ON dead_letters (entry_sent_at, no);

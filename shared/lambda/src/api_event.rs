@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chaski_core::api::{self, Request, Response};
-use chaski_core::app::Ingress;
+use chaski_core::api::{self, Api, NoDesk, Request, Response};
 use chaski_core::ports::{Chance, Clock, Enqueue};
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
@@ -18,6 +17,8 @@ use tracing::Instrument;
 #[serde(rename_all = "camelCase")]
 pub struct ApiEvent {
     raw_path: String,
+    #[serde(default)]
+    raw_query_string: String,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     #[serde(default)]
@@ -72,6 +73,7 @@ impl ApiEvent {
         Request {
             method: self.request_context.http.method,
             path: self.raw_path,
+            query: self.raw_query_string,
             headers: self.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
             body: decoded.unwrap_or_else(|| body.into_bytes()),
             platform_caller: self.request_context.authorizer.is_some_and(|authorizer| authorizer.iam.is_some()),
@@ -80,8 +82,9 @@ impl ApiEvent {
     }
 }
 
-/// Answers an event, within a span that names the invocation and the request on every line.
-pub async fn answer<E, C, R>(ingress: &Ingress<E, C, R>, event: ApiEvent, execution: &str) -> ApiAnswer
+/// Answers an event, within a span that names the invocation and the request on every line. A function that is
+/// open to producers has no desk: it can neither read nor replay.
+pub async fn answer<E, C, R>(api: &Api<E, C, R, NoDesk>, event: ApiEvent, execution: &str) -> ApiAnswer
 where
     E: Enqueue,
     C: Clock,
@@ -91,7 +94,7 @@ where
     let span = tracing::info_span!("invocation", faas.execution = execution, http.request.id = request.id());
     async {
         // On the heap: the SDK's futures nest so deep that their layout would be too much for the compiler.
-        let response = Box::pin(api::handle(ingress, &request)).await;
+        let response = Box::pin(api::handle_without_desk(api, &request)).await;
         let (method, path, status) = (&request.method, &request.path, response.status);
         tracing::info!(
             event.action = "request",
@@ -147,6 +150,7 @@ mod tests {
         assert_eq!((request.path.as_str(), request.body.as_slice()), ("/messages/batch", &b"{}\n{}"[..]));
         assert!(!request.platform_caller, "an open function URL lets nobody in");
         assert_eq!(request.id(), "r-2");
+        assert_eq!(request.query, "a=b");
     }
 
     #[test]

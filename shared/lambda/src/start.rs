@@ -20,7 +20,8 @@ pub fn start(service: &'static str) -> Result<Arc<Settings>, SettingsError> {
     let file = std::fs::read_to_string(folder.join(settings::FILE)).unwrap_or_default();
     let settings = Settings::read(&file, &env)?;
     refuse_unserved(&settings)?;
-    let service = Service { name: service, version: env!("CARGO_PKG_VERSION"), level: settings.log.level };
+    let level = settings.log.level;
+    let service = Service { name: service, version: env!("CARGO_PKG_VERSION"), level, cloudwatch: true };
     let subscriber = logger::subscriber(service, SystemClock::start(), std::io::stdout());
     // A second start in one process, as in a test, keeps the first one's log.
     let _ = tracing::subscriber::set_global_default(subscriber);

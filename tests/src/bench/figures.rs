@@ -7,10 +7,11 @@ use bytes::Bytes;
 use chaski_core::ports::Enqueue;
 use serde_json::Value;
 
+use super::columns::Samples;
 use super::events;
 use super::function::{Function, Program};
 use super::memory::drop_page_cache;
-use super::table::{Row, Samples};
+use super::table::Row;
 use super::world::{SLOW, World};
 
 /// Events before a warm one is timed.

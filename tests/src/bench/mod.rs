@@ -2,6 +2,7 @@
 //! functions' processes, and what is measured of them.
 
 pub(crate) mod aws_stub;
+pub(crate) mod columns;
 pub(crate) mod events;
 pub(crate) mod figures;
 pub(crate) mod function;

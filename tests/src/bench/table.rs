@@ -1,30 +1,6 @@
 //! Figures in rows, for a person.
 
-use std::fmt::Write;
-
-/// Measured values of one kind.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Samples(Vec<f64>);
-
-impl Samples {
-    pub(crate) fn new(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        Self(values)
-    }
-
-    /// The middle one; of an even number, the mean of the two in the middle.
-    pub(crate) fn median(&self) -> f64 {
-        let (low, high) = (self.0.len().saturating_sub(1) / 2, self.0.len() / 2);
-        let at = |n: usize| self.0.get(n).copied().unwrap_or(f64::NAN);
-        f64::midpoint(at(low), at(high))
-    }
-
-    /// The least that 95 % do not exceed.
-    pub(crate) fn p95(&self) -> f64 {
-        let rank = (self.0.len() * 95).div_ceil(100).saturating_sub(1);
-        self.0.get(rank).copied().unwrap_or(f64::NAN)
-    }
-}
+use super::columns::{Samples, aligned};
 
 /// One line of the table.
 #[derive(Debug, Clone)]
@@ -56,17 +32,7 @@ impl Row {
 pub(crate) fn table(rows: &[Row]) -> String {
     let head = ["figure", "of", "reach", "median", "p95", "", "peer", "ratio", ""].map(str::to_owned);
     let lines: Vec<_> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
-    let mut text = String::new();
-    for line in &lines {
-        for (n, cell) in line.iter().enumerate() {
-            let width = lines.iter().filter_map(|line| line.get(n)).map(|cell| cell.chars().count()).max().unwrap_or(0);
-            let number = (2..=4).contains(&n) || n == 7;
-            let _ = if number { write!(text, "{cell:>width$}  ") } else { write!(text, "{cell:<width$}  ") };
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
-    }
-    text
+    aligned(&lines, &[2, 3, 4, 7])
 }
 
 fn cells(row: &Row) -> [String; 9] {
@@ -83,20 +49,22 @@ fn cells(row: &Row) -> [String; 9] {
     let (peer, median) = row.peer;
     let ratio = format!("{:.1}x", samples.median() / median);
     let peer = format!("{peer} {}", number(median));
-    [figure, of, reach, number(samples.median()), number(samples.p95()), verdict, peer, ratio, row.note.clone()]
+    [
+        figure,
+        of,
+        reach,
+        number(samples.median()),
+        number(samples.percentile(95)),
+        verdict,
+        peer,
+        ratio,
+        row.note.clone(),
+    ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_middle_and_the_tail() {
-        let twenty = Samples::new((1..=20).rev().map(f64::from).collect());
-        assert_eq!((twenty.median(), twenty.p95()), (10.5, 19.0));
-        let one = Samples::new(vec![3.0]);
-        assert_eq!((one.median(), one.p95()), (3.0, 3.0));
-    }
 
     #[test]
     fn a_row_says_what_is_over_and_what_was_skipped() {

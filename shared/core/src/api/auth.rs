@@ -1,17 +1,81 @@
-//! Who may call: a producer with its key, or a caller that the platform let in.
+//! Who may call: a producer with its key, a caller that the platform let in, or whoever is on this machine.
 
-use super::Request;
+use super::{Door, Request, local};
 use crate::app::Caller;
+use crate::filter::Whose;
 use crate::problem::Problem;
 use crate::secret::KeyDigest;
 use crate::settings::{Producer, Scope, Settings};
 
-/// The caller, if it may post.
-pub(super) fn sender(settings: &Settings, request: &Request) -> Result<Caller, Problem> {
-    if settings.producers.is_empty() {
+/// What a call needs of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Anybody may.
+    Nothing,
+    /// To post.
+    Send,
+    /// To cancel what it has posted itself.
+    Cancel,
+    /// To see what is its tenant's.
+    Read,
+    /// To replay and delete dead letters of its tenant.
+    Replay,
+    /// Everything.
+    Admin,
+}
+
+/// A caller that may.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Granted {
+    /// Who it is.
+    pub(super) caller: Caller,
+    /// What it may touch.
+    pub(super) whose: Whose,
+}
+
+impl Needs {
+    /// The scope that grants it, besides `admin`.
+    const fn scope(self) -> Scope {
+        match self {
+            Self::Send | Self::Cancel => Scope::Send,
+            Self::Nothing | Self::Read => Scope::Read,
+            Self::Replay => Scope::Replay,
+            Self::Admin => Scope::Admin,
+        }
+    }
+
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Cancel => "cancel",
+            Self::Nothing | Self::Read => "read",
+            Self::Replay => "replay or delete",
+            Self::Admin => "do what an admin may",
+        }
+    }
+
+    /// What a producer that is no admin may touch by it.
+    fn whose(self, caller: &Caller) -> Whose {
+        let producer = (self == Self::Cancel).then(|| caller.producer.clone());
+        Whose { tenant: Some(caller.tenant.clone()), producer }
+    }
+}
+
+/// The caller, if it may do what the call needs.
+pub(super) fn grant(settings: &Settings, door: &Door, request: &Request, needs: Needs) -> Result<Granted, Problem> {
+    let open = settings.producers.is_empty();
+    if open && door.local {
+        // Before anything is answered: also what everybody may see is not for a foreign page.
+        local::check(request)?;
+        return Ok(Granted::default());
+    }
+    if needs == Needs::Nothing {
+        return Ok(Granted::default());
+    }
+    if open {
         // Without producers the platform's own callers are admins of the empty tenant; nobody else is anybody.
         if request.platform_caller {
-            return Ok(Caller::default());
+            return Ok(Granted::default());
         }
         return Err(Problem::new(403, "the platform did not authenticate the caller, and no producers are configured"));
     }
@@ -21,10 +85,15 @@ pub(super) fn sender(settings: &Settings, request: &Request) -> Result<Caller, P
     let Some(producer) = owner(&settings.producers, key) else {
         return Err(Problem::new(401, "the key is not known"));
     };
-    if !producer.scopes.iter().any(|scope| matches!(scope, Scope::Send | Scope::Admin)) {
-        return Err(Problem::new(403, "the key's producer may not send"));
+    let caller = Caller { producer: producer.id.clone(), tenant: producer.tenant.clone() };
+    if producer.scopes.contains(&Scope::Admin) {
+        return Ok(Granted { caller, whose: Whose::default() });
     }
-    Ok(Caller { producer: producer.id.clone(), tenant: producer.tenant.clone() })
+    if !producer.scopes.contains(&needs.scope()) {
+        return Err(Problem::new(403, format!("the key's producer may not {}", needs.verb())));
+    }
+    let whose = needs.whose(&caller);
+    Ok(Granted { caller, whose })
 }
 
 fn bearer(header: &str) -> Option<&str> {

@@ -2,20 +2,26 @@
 
 use serde::Serialize;
 
-use super::{Request, auth, check_size, media};
+use super::answer::Answer;
+use super::auth::Granted;
+use super::post::check_size;
+use super::{Door, Request, media};
 use crate::app::{Ingress, Post, Receipt};
 use crate::json::Items;
 use crate::limits;
 use crate::ports::{Chance, Clock, Enqueue};
 use crate::problem::{FieldError, Problem};
 
+/// Answers each envelope for itself; shortly where the whole answer would be longer than `most` bytes.
 pub(super) async fn post<E: Enqueue, C: Clock, R: Chance>(
     ingress: &Ingress<E, C, R>,
+    door: &Door,
+    granted: &Granted,
     request: &Request,
-) -> Result<String, Problem> {
-    let caller = auth::sender(ingress.settings(), request)?;
+    most: usize,
+) -> Result<Answer, Problem> {
     let ndjson = media::is_ndjson(request)?;
-    check_size(request)?;
+    check_size(door, request)?;
     if request.header("idempotency-key").is_some() {
         let detail = "the header Idempotency-Key can't name many messages; give each its own id";
         return Err(Problem::of_fields(vec![FieldError::wrong("", detail)]));
@@ -27,8 +33,8 @@ pub(super) async fn post<E: Enqueue, C: Clock, R: Chance>(
     }
     let trace = request.header("traceparent");
     let posts: Vec<Post<'_>> = texts.into_iter().map(|text| Post { text, key: None, trace }).collect();
-    let results = ingress.accept_all(&caller, &posts).await;
-    Ok(render(&results))
+    let results = ingress.accept_all(&granted.caller, &posts).await;
+    Ok(Answer::json(render(&results, most)))
 }
 
 /// Lines that hold something.
@@ -67,7 +73,7 @@ enum Item<'a> {
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct BatchShape<'a> {
     items: Vec<Item<'a>>,
 }
 
@@ -76,15 +82,15 @@ const ITEM_ERRORS_NAMED: usize = 10;
 
 /// An event of Lambda ends at 6 MB, and an answer that does not fit is lost after the messages were taken;
 /// this much is left for the event around it and for escapes.
-const ANSWER_BYTES: usize = limits::EVENT_BYTES / 2;
+pub(super) const EVENT_ANSWER_BYTES: usize = limits::EVENT_BYTES / 2;
 
-fn render(results: &[Result<Receipt, Problem>]) -> String {
+fn render(results: &[Result<Receipt, Problem>], most: usize) -> String {
     let items = results.iter().map(|result| match result {
         Ok(receipt) => Item::Taken(Taken { status: 200, receipt }),
         Err(problem) => Item::Refused(problem.shortened(ITEM_ERRORS_NAMED)),
     });
     let whole = json(items.collect());
-    if whole.len() <= ANSWER_BYTES {
+    if whole.len() <= most {
         return whole;
     }
     let items = results.iter().map(|result| match result {
@@ -95,5 +101,5 @@ fn render(results: &[Result<Receipt, Problem>]) -> String {
 }
 
 fn json(items: Vec<Item<'_>>) -> String {
-    serde_json::to_string(&Answer { items }).unwrap_or_default()
+    serde_json::to_string(&BatchShape { items }).unwrap_or_default()
 }

@@ -1,191 +1,185 @@
 //! The HTTP API without a socket: a request as a value in, an answer as a value out. Each home translates
 //! its own events.
+//!
+//! `routes` is the table of what there is; each noun has a file with its calls, and `shapes` the JSON that they
+//! answer. A home without a desk (the function open to producers) answers the producers' calls only.
 
+mod answer;
 mod auth;
+mod backup;
 mod batch;
+mod dead_letters;
+mod filters;
+mod local;
 mod media;
+mod messages;
+mod openapi;
+mod params;
+mod pauses;
+mod post;
+mod queues;
+mod request;
+mod root;
+mod routes;
+mod served;
+mod shapes;
 
-use crate::app::{Ingress, Post};
-use crate::limits;
-use crate::ports::{Chance, Clock, Enqueue};
-use crate::problem::{FieldError, Problem};
+pub use request::{Request, Response};
 
-/// A request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// In upper case.
-    pub method: String,
-    /// Without the query.
-    pub path: String,
-    /// Names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// As it came; never decompressed.
-    pub body: Vec<u8>,
-    /// Whether the platform has authenticated the caller (IAM), which counts when no producers are configured.
-    pub platform_caller: bool,
-    /// The platform's id of the request, where the caller names none.
-    pub platform_id: String,
-}
+use crate::app::Ingress;
+use crate::ports::{Chance, Clock, Desk, Enqueue, Vitals};
+use crate::problem::Problem;
+use answer::Answer;
+use auth::Granted;
+use root::Checks;
+use routes::{Call, DeskCall};
+use served::{EVERYTHING, PRODUCERS_ONLY, Served};
 
-/// An answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Response {
-    /// The status.
-    pub status: u16,
-    /// Names in lower case.
-    pub headers: Vec<(&'static str, String)>,
-    /// JSON.
-    pub body: String,
-}
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The OpenAPI document, of what the function open to producers answers.
-const OPENAPI: &str = include_str!("openapi.json");
-
-/// A caller's own request id is given back if it is at most this long and visible ASCII.
-const REQUEST_ID_CHARS: usize = 128;
-
-/// What can be asked here.
+/// What a home's front door is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    Root,
-    Health,
-    OpenApi,
-    Post,
-    PostBatch,
+pub struct Door {
+    /// The longest body that is taken; single messages have limits of their own.
+    pub body_bytes: usize,
+    /// Whether it opens to this machine only as long as no producers are configured: then whoever calls is an
+    /// admin, wants a loopback `Host`, and may have no foreign `Origin`.
+    pub local: bool,
 }
 
-impl Request {
-    /// The first value of a header; the name in lower case.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
+/// The API of a home.
+#[derive(Debug)]
+pub struct Api<E, C, R, D> {
+    ingress: Ingress<E, C, R>,
+    desk: Option<D>,
+    door: Door,
+}
 
-    /// The caller's own request id, or the platform's.
+impl<E, C, R, D> Api<E, C, R, D> {
+    /// Over the home's ports. Without a desk the producers' calls only are answered, as events of Lambda, which
+    /// bound an answer's size.
     #[must_use]
-    pub fn id(&self) -> &str {
-        let legal =
-            |id: &&str| !id.is_empty() && id.len() <= REQUEST_ID_CHARS && id.bytes().all(|b| b.is_ascii_graphic());
-        self.header("x-request-id").filter(legal).unwrap_or(&self.platform_id)
+    pub fn new(ingress: Ingress<E, C, R>, desk: Option<D>, door: Door) -> Self {
+        Self { ingress, desk, door }
     }
 }
+
+/// The desk of a deployment that has none: for [`handle_without_desk`].
+#[derive(Debug, Clone, Copy)]
+pub enum NoDesk {}
 
 /// Answers a request.
-pub async fn handle<E, C, R>(ingress: &Ingress<E, C, R>, request: &Request) -> Response
+pub async fn handle<E, C, R, D>(api: &Api<E, C, R, D>, request: &Request) -> Response
+where
+    E: Enqueue,
+    C: Clock,
+    R: Chance,
+    D: Desk,
+{
+    let served = if api.desk.is_some() { &EVERYTHING } else { &PRODUCERS_ONLY };
+    let checks = || api.desk.as_ref().map(Vitals::checks).unwrap_or_default();
+    let answered = match front(&api.ingress, &api.door, served, checks, request).await {
+        Ok(Asked::Answered(answer)) => Ok(answer),
+        Ok(Asked::Desk { call, granted, id }) => match &api.desk {
+            // On the heap: what a store's call holds is not for every post to carry.
+            Some(desk) => Box::pin(ask(&api.ingress, desk, call, &granted, &id, request)).await,
+            None => Err(routes::nothing_there()),
+        },
+        Err(problem) => Err(problem),
+    };
+    respond(answered, request, served)
+}
+
+/// Answers a request where only producers are served: nothing of what a desk would answer is built in.
+pub async fn handle_without_desk<E, C, R>(api: &Api<E, C, R, NoDesk>, request: &Request) -> Response
 where
     E: Enqueue,
     C: Clock,
     R: Chance,
 {
-    let answered = match find(request) {
-        Ok(Call::Root) => Ok(root()),
-        Ok(Call::Health) => Ok(health()),
-        Ok(Call::OpenApi) => Ok(OPENAPI.replace("{version}", VERSION)),
-        Ok(Call::Post) => post(ingress, request).await,
-        Ok(Call::PostBatch) => batch::post(ingress, request).await,
-        Err(refusal) => Err(refusal),
+    let answered = match front(&api.ingress, &api.door, &PRODUCERS_ONLY, Vec::new, request).await {
+        Ok(Asked::Answered(answer)) => Ok(answer),
+        Ok(Asked::Desk { .. }) => Err(routes::nothing_there()),
+        Err(problem) => Err(problem),
     };
-    let response = match answered {
-        Ok(body) => Response { status: 200, headers: vec![("content-type", "application/json".to_owned())], body },
-        Err(problem) => refusal(&problem, request),
+    respond(answered, request, &PRODUCERS_ONLY)
+}
+
+fn respond(answered: Result<Answer, Problem>, request: &Request, served: &Served) -> Response {
+    let mut response = match answered {
+        Ok(answer) => answer.into_response(),
+        Err(problem) => answer::refusal(&problem, request, served),
     };
-    with_request_id(response, request)
-}
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The paths, with the methods that each is served with.
-const SERVED: [(&str, &str, Call); 5] = [
-    ("/", "GET", Call::Root),
-    ("/health", "GET", Call::Health),
-    ("/openapi.json", "GET", Call::OpenApi),
-    ("/messages", "POST", Call::Post),
-    ("/messages/batch", "POST", Call::PostBatch),
-];
-
-/// What the whole API has and a function open to producers does not: it can neither read nor replay.
-const ELSEWHERE: [&str; 5] = ["messages", "dead-letters", "queues", "pauses", "metrics"];
-
-fn find(request: &Request) -> Result<Call, Problem> {
-    let path = request.path.as_str();
-    if let Some((_, _, call)) = SERVED.iter().find(|(served, method, _)| *served == path && *method == request.method) {
-        return Ok(*call);
-    }
-    let first = path.split('/').nth(1).unwrap_or_default();
-    let read = request.method == "GET" && path == "/messages";
-    let served = SERVED.iter().any(|(served, _, _)| *served == path);
-    if ELSEWHERE.contains(&first) && (read || !served) {
-        let detail = "this deployment takes messages only; look at them and replay them with the command line and \
-                      the operator's own rights";
-        return Err(Problem::new(501, detail));
-    }
-    if served {
-        return Err(Problem::new(405, format!("{path} does not take {}", request.method)));
-    }
-    Err(Problem::new(404, "there is nothing at this path"))
-}
-
-fn root() -> String {
-    serde_json::json!({
-        "name": "chaski",
-        "version": VERSION,
-        "links": {"health": "/health", "openapi": "/openapi.json", "messages": "/messages", "batch": "/messages/batch"},
-    })
-    .to_string()
-}
-
-/// A function that answers is well: what it stands on is seen by its alarms, not asked of it a second time.
-fn health() -> String {
-    serde_json::json!({"status": "ok", "version": VERSION, "checks": {}}).to_string()
-}
-
-async fn post<E: Enqueue, C: Clock, R: Chance>(
-    ingress: &Ingress<E, C, R>,
-    request: &Request,
-) -> Result<String, Problem> {
-    let caller = auth::sender(ingress.settings(), request)?;
-    media::check_json(request)?;
-    check_size(request)?;
-    let post =
-        Post { text: &request.body, key: request.header("idempotency-key"), trace: request.header("traceparent") };
-    let receipt = ingress.accept(&caller, post).await?;
-    Ok(serde_json::to_string(&receipt).unwrap_or_default())
-}
-
-fn check_size(request: &Request) -> Result<(), Problem> {
-    if request.body.len() <= limits::EVENT_BYTES {
-        return Ok(());
-    }
-    let detail = format!("is {} bytes; at most {} are taken in a call", request.body.len(), limits::EVENT_BYTES);
-    Err(Problem::of_fields(vec![FieldError::too_large("", detail)]))
-}
-
-fn refusal(problem: &Problem, request: &Request) -> Response {
-    let mut headers = vec![("content-type", "application/problem+json".to_owned())];
-    if let Some(seconds) = problem.retry_after_s {
-        headers.push(("retry-after", seconds.to_string()));
-    }
-    match problem.status {
-        401 => headers.push(("www-authenticate", "Bearer".to_owned())),
-        405 => {
-            let allowed = SERVED.iter().filter(|(path, _, _)| *path == request.path).map(|(_, method, _)| *method);
-            headers.push(("allow", allowed.collect::<Vec<_>>().join(", ")));
-        }
-        _ => {}
-    }
-    let mut body = serde_json::to_value(problem.shortened(ERRORS_NAMED)).unwrap_or_default();
-    if let Some(object) = body.as_object_mut() {
-        object.insert("instance".to_owned(), request.id().into());
-    }
-    Response { status: problem.status, headers, body: body.to_string() }
-}
-
-/// Errors that one problem names: enough for a person, and few enough that an answer stays an event.
-const ERRORS_NAMED: usize = 100;
-
-fn with_request_id(mut response: Response, request: &Request) -> Response {
     response.headers.push(("x-request-id", request.id().to_owned()));
     response
+}
+
+/// What became of a request at the front: an answer, or something to ask the desk.
+enum Asked {
+    Answered(Answer),
+    Desk { call: DeskCall, granted: Granted, id: String },
+}
+
+/// Finds the call, checks the caller, and answers what needs no desk.
+async fn front<E, C, R>(
+    ingress: &Ingress<E, C, R>,
+    door: &Door,
+    served: &Served,
+    checks: impl FnOnce() -> Checks,
+    request: &Request,
+) -> Result<Asked, Problem>
+where
+    E: Enqueue,
+    C: Clock,
+    R: Chance,
+{
+    let found = routes::find(request, served)?;
+    let settings = ingress.settings();
+    let granted = auth::grant(settings, door, request, found.route.needs)?;
+    let answer = match found.route.call {
+        Call::Root => root::root(served),
+        Call::Health => root::health(&checks()),
+        Call::OpenApi => Answer::json((served.document)(!settings.producers.is_empty())),
+        Call::Post => post::post(ingress, door, &granted, request).await?,
+        Call::PostBatch => batch::post(ingress, door, &granted, request, served.batch_answer_bytes).await?,
+        Call::Desk(call) => return Ok(Asked::Desk { call, granted, id: found.id }),
+    };
+    Ok(Asked::Answered(answer))
+}
+
+/// Asks the desk.
+async fn ask<E, C, R, D>(
+    ingress: &Ingress<E, C, R>,
+    desk: &D,
+    call: DeskCall,
+    granted: &Granted,
+    id: &str,
+    request: &Request,
+) -> Result<Answer, Problem>
+where
+    E: Enqueue,
+    C: Clock,
+    R: Chance,
+    D: Desk,
+{
+    let (settings, clock) = (ingress.settings(), ingress.clock());
+    match call {
+        DeskCall::Message => messages::get(desk, granted, id, request).await,
+        DeskCall::Messages => messages::list(desk, granted, request).await,
+        DeskCall::Cancel => messages::cancel(desk, granted, id, request).await,
+        DeskCall::CancelAll => messages::cancel_all(desk, granted, request).await,
+        DeskCall::DeadLetter => dead_letters::get(desk, granted, id, request).await,
+        DeskCall::DeadLetters => dead_letters::list(desk, granted, request).await,
+        DeskCall::Replay => dead_letters::replay(desk, settings, clock, granted, id, request).await,
+        DeskCall::ReplayAll => dead_letters::replay_all(desk, settings, clock, granted, request).await,
+        DeskCall::Delete => dead_letters::delete(desk, granted, id, request).await,
+        DeskCall::Queues => queues::list(desk, request).await,
+        DeskCall::Pauses => pauses::list(desk, granted, request).await,
+        DeskCall::Pause => pauses::pause(desk, settings, granted, request).await,
+        DeskCall::Resume => pauses::resume(desk, granted, id, request).await,
+        DeskCall::Backup => backup::write(desk, granted, request).await,
+        DeskCall::Metrics => root::metrics(desk),
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The API as a caller sees it, over queues that take everything.
+//! The API as a caller of the function sees it, over queues that take everything.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,11 +6,20 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
+use super::routes::PRODUCERS;
 use super::*;
+use crate::limits;
 use crate::ports::{EnqueueError, Entry, Taken};
 use crate::secret::KeyDigest;
 use crate::settings::Settings;
 use crate::time::Timestamp;
+
+mod dead_letters;
+mod door;
+mod fake;
+mod messages;
+mod operations;
+mod table;
 
 struct Noon;
 impl Clock for Noon {
@@ -42,20 +51,21 @@ impl Enqueue for Queues {
     }
 }
 
-struct Api {
-    ingress: Ingress<Queues, Noon, Sevens>,
+struct Function {
+    api: Api<Queues, Noon, Sevens, NoDesk>,
     queues: Queues,
 }
 
-impl Api {
+impl Function {
     fn new(file: &str) -> Self {
         let queues = Queues::default();
         let settings = Arc::new(Settings::read(file, &|_| None).unwrap());
-        Self { ingress: Ingress::new(settings, queues.clone(), Noon, Sevens), queues }
+        let door = Door { body_bytes: limits::EVENT_BYTES, local: false };
+        Self { api: Api::new(Ingress::new(settings, queues.clone(), Noon, Sevens), None, door), queues }
     }
 
     fn ask(&self, request: &Request) -> (Response, Value) {
-        let response = handle(&self.ingress, request).now_or_never().unwrap();
+        let response = handle_without_desk(&self.api, request).now_or_never().unwrap();
         let body = serde_json::from_str(&response.body).unwrap();
         (response, body)
     }
@@ -69,6 +79,7 @@ fn request(method: &str, path: &str) -> Request {
     Request {
         method: method.to_owned(),
         path: path.to_owned(),
+        query: String::new(),
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: Vec::new(),
         platform_caller: true,
@@ -90,7 +101,7 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
 
 #[test]
 fn a_message_is_answered_as_the_contract_says() {
-    let api = Api::new("");
+    let api = Function::new("");
     let (response, body) = api.ask(&post(envelope().to_string()));
     assert_eq!(response.status, 200);
     assert_eq!(body["subject"], "test_subject");
@@ -179,7 +190,7 @@ fn bad_input_is_a_problem_that_names_the_field() {
     ] {
         cases.push((url(json!(bad)), "/message/url"));
     }
-    let api = Api::new("");
+    let api = Function::new("");
     for (body, pointer) in cases {
         let shown = String::from_utf8_lossy(&body).chars().take(120).collect::<String>();
         let (response, problem) = api.ask(&post(body));
@@ -195,7 +206,7 @@ fn bad_input_is_a_problem_that_names_the_field() {
 
 #[test]
 fn wrong_paths_methods_and_media_are_told_apart() {
-    let api = Api::new("");
+    let api = Function::new("");
     let status = |request: &Request| api.ask(request).0.status;
     assert_eq!(status(&request("GET", "/nothing")), 404);
     assert_eq!(status(&request("GET", "/messages")), 501);
@@ -221,7 +232,7 @@ fn wrong_paths_methods_and_media_are_told_apart() {
 
 #[test]
 fn a_batch_answers_each_item_in_order() {
-    let api = Api::new("");
+    let api = Function::new("");
     let batch = |media: &str, body: String| {
         let headers = vec![("content-type".to_owned(), media.to_owned())];
         api.ask(&Request { headers, body: body.into_bytes(), ..request("POST", "/messages/batch") })
@@ -247,7 +258,7 @@ fn a_batch_answers_each_item_in_order() {
 
 #[test]
 fn an_answer_that_would_not_fit_into_an_event_is_short_and_whole() {
-    let api = Api::new("");
+    let api = Function::new("");
     let wrong: serde_json::Map<String, Value> = (0..12).map(|n| (format!("a b{n}"), json!("v"))).collect();
     let line = json!({"subject": "s", "message": {"url": "http://e.org", "headers": wrong}}).to_string() + "\n";
     let headers = vec![("content-type".to_owned(), "application/x-ndjson".to_owned())];
@@ -261,7 +272,7 @@ fn an_answer_that_would_not_fit_into_an_event_is_short_and_whole() {
 
 #[test]
 fn nobody_is_let_in_by_default() {
-    let api = Api::new("");
+    let api = Function::new("");
     let mut stranger = post(envelope().to_string());
     stranger.platform_caller = false;
     assert_eq!(api.ask(&stranger).0.status, 403);
@@ -278,7 +289,7 @@ fn producers_are_known_by_their_keys() {
             hex("ck_other_x")
         )
     };
-    let api = Api::new(&file(&hex(key)));
+    let api = Function::new(&file(&hex(key)));
     let status = |authorization: Option<&str>| {
         let mut request = post(envelope().to_string());
         request.headers.extend(authorization.map(|value| ("authorization".to_owned(), value.to_owned())));
@@ -309,7 +320,7 @@ fn hex(key: &str) -> String {
 
 #[test]
 fn a_request_id_is_given_back_if_it_can_be() {
-    let api = Api::new("");
+    let api = Function::new("");
     let mut asked = request("GET", "/health");
     asked.headers.push(("x-request-id".to_owned(), "mine-1".to_owned()));
     assert_eq!(header(&api.ask(&asked).0, "x-request-id"), Some("mine-1"));
@@ -320,7 +331,7 @@ fn a_request_id_is_given_back_if_it_can_be() {
 /// The document names exactly what is answered, and the schemas' fields are those of the answers.
 #[test]
 fn the_openapi_document_is_true() {
-    let api = Api::new("");
+    let api = Function::new("");
     let (_, document) = api.ask(&request("GET", "/openapi.json"));
     assert_eq!(document["info"]["version"], VERSION);
     let mut named: Vec<(String, String)> = Vec::new();
@@ -328,7 +339,7 @@ fn the_openapi_document_is_true() {
         named.extend(item.as_object().unwrap().keys().map(|method| (path.clone(), method.to_ascii_uppercase())));
     }
     let mut served: Vec<(String, String)> =
-        SERVED.iter().map(|(path, method, _)| ((*path).to_owned(), (*method).to_owned())).collect();
+        PRODUCERS.iter().map(|route| (route.path.to_owned(), route.method.to_owned())).collect();
     named.sort();
     served.sort();
     assert_eq!(named, served);

@@ -81,6 +81,11 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
         &self.settings
     }
 
+    /// The clock it works by.
+    pub(crate) fn clock(&self) -> &C {
+        &self.clock
+    }
+
     /// Takes one message in. The receipt means that it is durable.
     ///
     /// # Errors

@@ -224,7 +224,7 @@ impl Task<'_> {
         trail::attempt(self, &record, detail, delay_ms, now);
         history::push(&mut self.meta.history, record.clone());
         let error = if *outcome == Outcome::Delivered { None } else { self.meta.last_error.clone() };
-        AttemptReport { record, answer: answer.map(|answer| self.kept(answer)), error }
+        AttemptReport { record, answer: answer.map(|answer| self.kept(answer)), error, delay_ms }
     }
 
     fn kept(&self, answer: &Answer) -> KeptAnswer {

@@ -5,12 +5,14 @@ mod attempt;
 mod batch;
 mod bury;
 mod panics;
+mod replay;
 mod request;
 mod trail;
 
 pub use accept::{Caller, Ingress, Post, Receipt};
 pub use attempt::Dispatcher;
 pub use batch::SETTLE_RESERVE;
+pub use replay::{CantReplay, ReplayCount, ReplayStopped, next_generation, replay_all, replay_one};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! A message's trail: the lines that are printed for it on every hop, and the metrics that are counted from
 //! them. Exact: one `attempt` line an attempt, one `dead_letter` line a burial, and so on.
 
+use std::fmt;
+
 use tracing::info;
 
 use super::attempt::Task;
@@ -16,6 +18,12 @@ const NAMESPACE: &str = "Chaski";
 
 /// Dimensions of CloudWatch metrics: fields of the line with few values only, as each combination is charged.
 const DIMENSIONS: &str = r#"[["service.name","service.version","chaski.route","chaski.queue","chaski.outcome"]]"#;
+
+/// What an attempt's line counts in CloudWatch: of one that failed …
+const FAILED: [(&str, &str); 2] = [("attempts", "Count"), ("attempt_duration_ms", "Milliseconds")];
+/// … and of one that delivered.
+const DELIVERED: [(&str, &str); 3] =
+    [("attempts", "Count"), ("attempt_duration_ms", "Milliseconds"), ("delivery_delay_ms", "Milliseconds")];
 
 /// A message was accepted, and is durable.
 pub(super) fn accepted(envelope: &Envelope, meta: &Meta, client: Option<&str>, queue: &str) {
@@ -41,7 +49,8 @@ pub(super) fn accepted(envelope: &Envelope, meta: &Meta, client: Option<&str>, q
 
 /// An attempt ended. `delay_ms` is the time from acceptance to delivery, where it was delivered.
 pub(super) fn attempt(task: &Task<'_>, attempt: &AttemptRecord, detail: &str, delay_ms: Option<u64>, now: Timestamp) {
-    let emf = emf(now, delay_ms.is_some());
+    let metrics = if delay_ms.is_some() { DELIVERED.as_slice() } else { FAILED.as_slice() };
+    let emf = Emf { at: now, metrics };
     info!(
         target: TRAIL,
         {
@@ -63,7 +72,7 @@ pub(super) fn attempt(task: &Task<'_>, attempt: &AttemptRecord, detail: &str, de
             attempts = 1,
             attempt_duration_ms = attempt.duration_ms,
             delivery_delay_ms = delay_ms,
-            _aws = emf,
+            _aws = %emf,
         },
         "{detail}"
     );
@@ -137,10 +146,31 @@ pub(super) fn dead_letter(
             chaski.outcome = letter.last_error.class,
             chaski.status = letter.last_error.status,
             burials = 1,
-            _aws = emf_of(letter.died_at, &[("burials", "Count")]),
+            _aws = %Emf { at: letter.died_at, metrics: &[("burials", "Count")] },
         },
         "given up: {}",
         letter.last_error.detail
+    );
+}
+
+/// A dead letter was sent again, and its next generation is durable.
+pub(super) fn replayed(letter: &crate::dead_letter::DeadLetter, entry: &crate::ports::Entry) {
+    let listing = entry.listing.as_ref();
+    info!(
+        target: TRAIL,
+        {
+            event.action = "replayed",
+            chaski.id = letter.id,
+            chaski.subject = letter.subject,
+            chaski.client = letter.client,
+            chaski.producer = letter.producer,
+            chaski.route = listing.map(|listing| listing.route.as_str()),
+            chaski.queue = entry.queue.to_string(),
+            chaski.target = letter.target,
+            chaski.target_host = letter.target_host,
+            chaski.generation = listing.map(|listing| listing.generation),
+        },
+        "sent again"
     );
 }
 
@@ -162,20 +192,25 @@ fn metric(task: &Task<'_>, name: &str, value: u64) {
     );
 }
 
-fn emf(at: Timestamp, delivered: bool) -> String {
-    let mut metrics = vec![("attempts", "Count"), ("attempt_duration_ms", "Milliseconds")];
-    if delivered {
-        metrics.push(("delivery_delay_ms", "Milliseconds"));
-    }
-    emf_of(at, &metrics)
+/// CloudWatch's embedded metric format: which fields of the line are metrics. Made when it is printed.
+struct Emf<'a> {
+    at: Timestamp,
+    /// Names with their units.
+    metrics: &'a [(&'a str, &'a str)],
 }
 
-fn emf_of(at: Timestamp, metrics: &[(&str, &str)]) -> String {
-    let metrics: Vec<String> =
-        metrics.iter().map(|(name, unit)| format!(r#"{{"Name":"{name}","Unit":"{unit}"}}"#)).collect();
-    format!(
-        r#"{{"Timestamp":{},"CloudWatchMetrics":[{{"Namespace":"{NAMESPACE}","Dimensions":{DIMENSIONS},"Metrics":[{}]}}]}}"#,
-        at.millis(),
-        metrics.join(",")
-    )
+impl fmt::Display for Emf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, metrics } = self;
+        write!(
+            f,
+            r#"{{"Timestamp":{},"CloudWatchMetrics":[{{"Namespace":"{NAMESPACE}","Dimensions":{DIMENSIONS},"Metrics":["#,
+            at.millis()
+        )?;
+        for (n, (name, unit)) in metrics.iter().enumerate() {
+            let comma = if n > 0 { "," } else { "" };
+            write!(f, r#"{comma}{{"Name":"{name}","Unit":"{unit}"}}"#)?;
+        }
+        f.write_str("]}]}")
+    }
 }

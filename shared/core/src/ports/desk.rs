@@ -1,6 +1,7 @@
 //! What an operator does at a home: look at messages, dead letters and queues, cancel, replay, pause.
 
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
 use super::Entry;
@@ -20,6 +21,9 @@ pub enum DeskError {
     /// The cursor is none that this list gave.
     #[error("the cursor is none that this list gave")]
     Cursor,
+    /// It can't be done as it was asked for; the text says why, for the person who asked.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// What came of a cancellation.
@@ -112,7 +116,8 @@ pub trait DeadLetters: Send + Sync {
         page: &Page,
     ) -> impl Future<Output = Result<Listed<Buried>, DeskError>> + Send;
 
-    /// Whole records that were not replayed, in the order in which their messages were accepted.
+    /// Whole records that were not replayed, in the order in which their messages were accepted. A cursor
+    /// stays good while records before it are replayed: none is left out, and none comes twice.
     fn for_replay(
         &self,
         filter: &DeadLetterFilter,
@@ -145,6 +150,8 @@ pub struct QueueRecord {
     pub delayed: u64,
     /// How long the oldest one has been there.
     pub oldest_age: Option<Duration>,
+    /// A tier's delay.
+    pub delay: Option<Duration>,
     /// Entries that came in, left, and failed, each a second over the last minute.
     pub rates: [f64; 3],
 }
@@ -166,3 +173,24 @@ pub trait Pauses: Send + Sync {
     /// Ends a pause; whether there was one.
     fn resume(&self, id: &str) -> impl Future<Output = Result<bool, DeskError>> + Send;
 }
+
+/// What a process says of itself.
+pub trait Vitals: Send + Sync {
+    /// Each check by name, and what is wrong with it, if anything is.
+    fn checks(&self) -> Vec<(&'static str, Option<String>)>;
+
+    /// What is counted, in Prometheus' text format; `None` where nothing is.
+    fn metrics(&self) -> Option<String>;
+}
+
+/// Copying the store while it is used.
+pub trait Backup: Send + Sync {
+    /// Writes a whole copy to a new file; its size in bytes once it is synced. [`DeskError::Refused`] where
+    /// there is a file already, or none can be made.
+    fn backup(&self, to: &Path) -> impl Future<Output = Result<u64, DeskError>> + Send;
+}
+
+/// Everything that an operator can ask of a home.
+pub trait Desk: Ledger + DeadLetters + Queues + Pauses + Vitals + Backup {}
+
+impl<T: Ledger + DeadLetters + Queues + Pauses + Vitals + Backup> Desk for T {}

@@ -15,7 +15,10 @@ use crate::time::Timestamp;
 
 mod desk;
 
-pub use desk::{Buried, CancelCount, Cancelled, DeadLetters, DeskError, Ledger, Pauses, QueueRecord, Queues, Replayed};
+pub use desk::{
+    Backup, Buried, CancelCount, Cancelled, DeadLetters, Desk, DeskError, Ledger, Pauses, QueueRecord, Queues,
+    Replayed, Vitals,
+};
 
 /// The wall clock. Stamps only: no delay is measured with it.
 pub trait Clock: Send + Sync {

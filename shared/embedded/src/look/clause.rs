@@ -5,7 +5,7 @@ use chaski_core::time::Timestamp;
 use rusqlite::types::Value;
 
 /// Conditions with their values, in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Clause {
     conditions: Vec<String>,
     pub(super) values: Vec<Value>,
@@ -46,6 +46,13 @@ impl Clause {
     pub(super) fn between(&mut self, column: &str, from: Option<Timestamp>, to: Option<Timestamp>) {
         self.and(&format!("{column} >= ?"), from.map(Timestamp::millis));
         self.and(&format!("{column} < ?"), to.map(Timestamp::millis));
+    }
+
+    /// The same with one more condition, before the others.
+    pub(super) fn with<const N: usize>(&self, condition: &str, values: [i64; N]) -> Self {
+        let conditions = std::iter::once(condition.to_owned()).chain(self.conditions.iter().cloned()).collect();
+        let values = values.into_iter().map(Value::from).chain(self.values.iter().cloned()).collect();
+        Self { conditions, values }
     }
 
     /// The text, from WHERE on.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chaski_core::filter::{Listed, MessageFilter, Page, Whose};
+use chaski_core::filter::{Listed, MessageFilter, Page, TargetFilter, Whose};
 use chaski_core::history::AttemptRecord;
 use chaski_core::ledger::{KeptAnswer, MessageRecord, MessageState};
 use chaski_core::time::Timestamp;
@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::clause::Clause;
 use super::{Look, LookError};
+use crate::finds::{Find, found_up_to};
 use crate::row::{
     ATTEMPT_COLUMNS, AttemptRow, IdValue, LISTING_COLUMNS, ListingRow, read_error, readable, state_number, state_of,
     text_if,
@@ -53,21 +54,12 @@ pub(crate) fn messages(
         None => i64::MAX,
         Some(cursor) => cursor.parse().map_err(|_| LookError::Cursor)?,
     };
-    let mut clause = clause(filter, busy);
-    let place = place(filter);
-    clause.and(&format!("{place} < ?"), Some(below));
-    let columns = qualified();
-    let (from, limit) = (source(filter), i64::try_from(page.limit).unwrap_or(i64::MAX));
-    clause.values.push(Value::from(limit.saturating_add(1)));
-    let sql =
-        format!("SELECT {columns}, {STANDING} FROM {from} {JOINS} {} ORDER BY {place} DESC LIMIT ?", clause.text());
-    let mut statement = connection.prepare_cached(&sql)?;
+    let columns = format!("{}, {STANDING}", qualified());
+    let limit = page.limit.saturating_add(1);
     // One that is damaged beyond reading stands in nobody's way; the doctor names it.
-    let mut found: Vec<(i64, Option<MessageRecord>)> = statement
-        .query_map(params_from_iter(clause.values), |row| {
-            Ok((row.get(0)?, readable(read(row, busy))?.map(|(_, record)| record)))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
+    let read = |row: &Row<'_>| Ok((row.get(0)?, readable(read(row, busy))?.map(|(_, record)| record)));
+    let mut found: Vec<(i64, Option<MessageRecord>)> =
+        search(connection, &columns, JOINS, &clause(filter, busy), filter, (below, limit), read)?;
     let more = found.len() > page.limit;
     found.truncate(page.limit);
     let next_cursor = found.last().filter(|_| more).map(|(no, _)| no.to_string());
@@ -88,13 +80,54 @@ pub(crate) fn open_messages(
 ) -> Look<Vec<i64>> {
     let mut clause = clause(filter, busy);
     clause.and_always("messages.state IN (0, 1, 2)".to_owned());
-    let place = place(filter);
-    clause.and(&format!("{place} < ?"), Some(below));
-    clause.values.push(Value::from(i64::try_from(limit).unwrap_or(i64::MAX)));
-    let sql = format!("SELECT messages.no FROM {} {} ORDER BY {place} DESC LIMIT ?", source(filter), clause.text());
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(clause.values), |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    search(connection, "messages.no", "", &clause, filter, (below, limit), |row| row.get(0))
+}
+
+/// Searches the newest first, below a place and up to a limit: in the tail row by row, and behind it by the
+/// look-up, where the filter names something that has one.
+fn search<T>(
+    connection: &Connection,
+    columns: &str,
+    joins: &str,
+    clause: &Clause,
+    filter: &MessageFilter,
+    (below, limit): (i64, usize),
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> Look<Vec<T>> {
+    let key = key(filter);
+    let up_to = if key.is_some() { found_up_to(connection)? } else { i64::MIN };
+    let mut sources = vec![("messages", clause.with("messages.no > ? AND messages.no < ?", [up_to, below]))];
+    if let Some(key) = key {
+        let by_key = clause.with("finds.key = ? AND finds.message <= ? AND finds.message < ?", [key, up_to, below]);
+        sources.push(("finds CROSS JOIN messages ON messages.no = finds.message", by_key));
+    }
+    let mut found = Vec::new();
+    for (source, mut clause) in sources {
+        let left = i64::try_from(limit - found.len()).unwrap_or(i64::MAX);
+        let order = if source == "messages" { "messages.no" } else { "finds.message" };
+        clause.values.push(Value::from(left));
+        let sql = format!("SELECT {columns} FROM {source} {joins} {} ORDER BY {order} DESC LIMIT ?", clause.text());
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(clause.values))?;
+        while let Some(row) = rows.next()? {
+            found.push(read(row)?);
+        }
+        if found.len() >= limit {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// What the filter names that messages are found by; the likely rarest.
+fn key(filter: &MessageFilter) -> Option<i64> {
+    let host = filter.target.as_ref().map(|target| match target {
+        TargetFilter::Host(host) | TargetFilter::Prefix { host, .. } => host,
+    });
+    let label = filter.label.as_ref().map(|label| Find::Label.key(label));
+    let subject = || filter.subject.as_ref().map(|subject| Find::Subject.key(subject));
+    let client = || filter.client.as_ref().map(|client| Find::Client.key(client));
+    label.or_else(subject).or_else(client).or_else(|| host.map(|host| Find::Host.key(host)))
 }
 
 /// The listing's columns, each with its table.
@@ -106,18 +139,9 @@ fn qualified() -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-fn source(filter: &MessageFilter) -> &'static str {
-    if filter.label.is_some() { "labels JOIN messages ON messages.no = labels.message" } else { "messages" }
-}
-
-/// A message's place, in the words of the look-up that has it in order.
-fn place(filter: &MessageFilter) -> &'static str {
-    if filter.label.is_some() { "labels.message" } else { "messages.no" }
-}
-
 fn clause(filter: &MessageFilter, busy: &HashSet<i64>) -> Clause {
     let mut clause = Clause::default();
-    clause.and("labels.label = ?", filter.label.clone());
+    clause.and("EXISTS (SELECT 1 FROM json_each(messages.labels) WHERE value = ?)", filter.label.clone());
     clause.and("messages.subject = ?", filter.subject.clone());
     clause.and("messages.client = ?", filter.client.clone());
     clause.and("messages.tenant = ?", filter.whose.tenant.clone());

@@ -27,6 +27,8 @@ use crate::writer::is_damage;
 pub(crate) enum LookError {
     /// The cursor is none that the list gave.
     Cursor,
+    /// What was asked for can't be done, and the caller is told why.
+    Refused(String),
     /// The database's words.
     Failed(String),
 }

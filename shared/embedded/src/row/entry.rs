@@ -32,6 +32,9 @@ pub(crate) struct EntryRow {
     pub(crate) body: String,
 }
 
+/// Bits of a line that are the group's.
+const LINE_BITS: u32 = 48;
+
 /// The columns, in the order in which [`EntryRow::read`] takes them.
 pub(crate) const COLUMNS: &str = "seq, line, queue, message, due, sent_at, grp, host, route, body, sum";
 
@@ -41,11 +44,18 @@ pub(crate) const INSERT: &str =
     VALUES (:seq, :line, :queue, :message, :due, :sent_at, :grp, :host, :route, :body, :sum)";
 
 impl EntryRow {
-    /// The line of a group in a queue. Two groups that share one (2^-64 for each pair) wait for each other,
-    /// and nothing more.
+    /// The line of a group in a queue: the queue's number, and 48 bits of the group's digest behind it, so that a
+    /// queue's lines stand together. Two groups that share one (2^-48 for each pair) wait for each other, and
+    /// nothing more.
     pub(crate) fn line_of(queue: i64, group: &str) -> i64 {
-        let digest = Sha256::new().chain_update(queue.to_le_bytes()).chain_update(group).finalize();
-        digest.first_chunk().map_or(0, |first| i64::from_le_bytes(*first))
+        let digest = Sha256::digest(group);
+        let bits = digest.first_chunk().map_or(0, |first| u64::from_le_bytes(*first)) >> (64 - LINE_BITS);
+        (queue << LINE_BITS) | bits.cast_signed()
+    }
+
+    /// The least line of a queue; the next queue's is the first behind its greatest.
+    pub(crate) fn first_line(queue: i64) -> i64 {
+        queue << LINE_BITS
     }
 
     pub(crate) fn sum(&self) -> i64 {

@@ -23,7 +23,8 @@ pub(crate) const COLUMNS: &str =
 pub(crate) const INSERT: &str = "INSERT INTO messages
     (no, id, generation, tenant, producer, subject, client, labels, route, target, host, received_at, sum, state, entry)
     VALUES (:no, :id, :generation, :tenant, :producer, :subject, :client, :labels, :route, :target, :host, :received_at,
-        :sum, 0, :entry)";
+        :sum, 0, :entry)
+    ON CONFLICT (id) DO NOTHING";
 
 /// Begins the next generation of a message in its place, pending.
 pub(crate) const RENEW: &str = "UPDATE messages SET id = :id, generation = :generation, tenant = :tenant,
@@ -31,43 +32,42 @@ pub(crate) const RENEW: &str = "UPDATE messages SET id = :id, generation = :gene
     host = :host, received_at = :received_at, sum = :sum, state = 0, entry = :entry, letter = NULL, cancelling = 0,
     ended_at = NULL, error = NULL, answer_status = NULL, answer = NULL, answer_truncated = NULL WHERE no = :no";
 
+/// Runs [`INSERT`] or [`RENEW`]: a message's row, pending; `false` when its id had one already.
+pub(crate) fn write(statement: &mut Statement<'_>, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<bool> {
+    let Listing { id, generation, tenant, producer, subject, client, route, target, target_host, .. } = listing;
+    let written = statement.execute(named_params! {
+        ":no": no, ":id": IdValue(id.clone()), ":generation": generation, ":tenant": tenant, ":producer": producer,
+        ":subject": subject, ":client": client, ":labels": labels(listing), ":route": route, ":target": target,
+        ":host": target_host, ":received_at": listing.received_at.millis(), ":sum": sum(no, listing), ":entry": entry,
+    })?;
+    Ok(written > 0)
+}
+
+/// The checksum over a message's place and listing.
+pub(crate) fn sum(no: i64, listing: &Listing) -> i64 {
+    let Listing { id, tenant, producer, subject, client, route, target, target_host, .. } = listing;
+    Sum::default()
+        .number(no)
+        .text(id)
+        .number(i64::from(listing.generation))
+        .text(tenant)
+        .text(producer)
+        .text(subject)
+        .text_if(client.as_deref())
+        .text_if(labels(listing).as_deref())
+        .text(route)
+        .text_if(target.as_deref())
+        .text_if(target_host.as_deref())
+        .number(listing.received_at.millis())
+        .finish()
+}
+
+/// The labels as a JSON array; none for none.
+fn labels(listing: &Listing) -> Option<String> {
+    (!listing.labels.is_empty()).then(|| serde_json::json!(listing.labels).to_string())
+}
+
 impl ListingRow {
-    /// Runs [`INSERT`] or [`RENEW`].
-    pub(crate) fn write(&self, statement: &mut Statement<'_>, entry: i64) -> rusqlite::Result<()> {
-        let Listing { id, generation, tenant, producer, subject, client, route, target, target_host, .. } =
-            &self.listing;
-        statement.execute(named_params! {
-            ":no": self.no, ":id": IdValue(id.clone()), ":generation": generation, ":tenant": tenant,
-            ":producer": producer, ":subject": subject, ":client": client, ":labels": self.labels(), ":route": route,
-            ":target": target, ":host": target_host, ":received_at": self.listing.received_at.millis(),
-            ":sum": self.sum(), ":entry": entry,
-        })?;
-        Ok(())
-    }
-
-    /// The labels as a JSON array; none for none.
-    fn labels(&self) -> Option<String> {
-        (!self.listing.labels.is_empty()).then(|| serde_json::json!(self.listing.labels).to_string())
-    }
-
-    pub(crate) fn sum(&self) -> i64 {
-        let Listing { id, tenant, producer, subject, client, route, target, target_host, .. } = &self.listing;
-        Sum::default()
-            .number(self.no)
-            .text(id)
-            .number(i64::from(self.listing.generation))
-            .text(tenant)
-            .text(producer)
-            .text(subject)
-            .text_if(client.as_deref())
-            .text_if(self.labels().as_deref())
-            .text(route)
-            .text_if(target.as_deref())
-            .text_if(target_host.as_deref())
-            .number(self.listing.received_at.millis())
-            .finish()
-    }
-
     /// Reads a row; the second value tells whether it says what was written.
     pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<(Self, bool)> {
         let labels: Option<String> = text_if(row, 7)?;
@@ -85,7 +85,7 @@ impl ListingRow {
             received_at: Timestamp::from_millis(row.get(11)?),
         };
         let read = Self { no: row.get(0)?, listing };
-        let whole = row.get::<_, i64>(12)? == read.sum();
+        let whole = row.get::<_, i64>(12)? == sum(read.no, &read.listing);
         Ok((read, whole))
     }
 }

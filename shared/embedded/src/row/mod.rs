@@ -4,7 +4,7 @@ mod attempt;
 mod entry;
 mod id;
 mod letter;
-mod listing;
+pub(crate) mod listing;
 mod sum;
 
 pub(crate) use attempt::{AttemptRow, COLUMNS as ATTEMPT_COLUMNS};
@@ -13,7 +13,7 @@ pub(crate) use id::IdValue;
 pub(crate) use letter::{
     COLUMNS as LETTER_COLUMNS, INSERT as LETTER_INSERT, LetterRow, SHORT_COLUMNS as LETTER_SHORT_COLUMNS, read_error,
 };
-pub(crate) use listing::{COLUMNS as LISTING_COLUMNS, INSERT as LISTING_INSERT, ListingRow, RENEW as LISTING_RENEW};
+pub(crate) use listing::{COLUMNS as LISTING_COLUMNS, ListingRow};
 pub(crate) use sum::Sum;
 
 use chaski_core::ledger::MessageState;

@@ -9,11 +9,10 @@ use chaski_core::filter::{DeadLetterFilter, Listed, MessageFilter, Page, Whose};
 use chaski_core::ledger::{AttemptReport, MessageRecord};
 use chaski_core::pause::{Pause, PauseScope};
 use chaski_core::ports::{
-    Buried, CancelCount, Cancelled, DeadLetters, DeskError, Enqueue, EnqueueError, Entry, Leased, Ledger, Pauses,
-    QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
+    Backup, Buried, CancelCount, Cancelled, DeadLetters, DeskError, Enqueue, EnqueueError, Entry, Leased, Ledger,
+    Pauses, QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
 };
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 use tokio::task::JoinError;
 use uuid::Builder;
 
@@ -22,7 +21,7 @@ use super::clock::millis;
 use crate::backup;
 use crate::look::{self, Look, LookError};
 use crate::schedule::Token;
-use crate::writer::{Cancel, Delete, Enqueued, Hold, Release, Replay, SettleJob};
+use crate::writer::{Cancel, Delete, Enqueued, Hold, Release, Replay, SettleJob, Told};
 
 /// A producer is answered within this time, whatever the disk does.
 const TAKE: Duration = Duration::from_secs(9);
@@ -164,7 +163,7 @@ impl DeadLetters for Store {
     async fn replay(&self, letter: &DeadLetter, entry: &Entry) -> Result<Replayed, DeskError> {
         let (job, told) = Replay::new(letter, entry.clone());
         self.hand_in(job);
-        answer(told).await
+        answer(told).await?.map_err(DeskError::Refused)
     }
 
     async fn delete(&self, id: &str, generation: u32, whose: &Whose) -> Result<bool, DeskError> {
@@ -207,19 +206,21 @@ impl Pauses for Store {
     }
 }
 
-impl Store {
+impl Backup for Store {
     /// Copies the store while it is used: a file that is whole and on the disk when this returns, and that is
     /// a store's database when it stands in a folder as [`crate::DATABASE`]. Its size in bytes.
     ///
     /// # Errors
     /// The file exists, or can't be written; or the store does not answer.
-    pub async fn backup(&self, to: &Path) -> Result<u64, DeskError> {
+    async fn backup(&self, to: &Path) -> Result<u64, DeskError> {
         let (to, readers) = (to.to_owned(), self.inner.readers.clone());
         // A connection of its own: a copy takes its time, and a transaction that is open does not allow it.
         let copied = tokio::task::spawn_blocking(move || backup::copy(&readers.connect()?, &to)).await;
         answer_of(copied)
     }
+}
 
+impl Store {
     /// Cancels these messages; what came of each.
     async fn cancel_step(&self, messages: Vec<i64>) -> Result<Vec<Cancelled>, DeskError> {
         let (job, told) = Cancel::new(messages);
@@ -248,12 +249,13 @@ fn answer_of<T>(looked: Result<Look<T>, JoinError>) -> Result<T, DeskError> {
     match looked {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(LookError::Cursor)) => Err(DeskError::Cursor),
+        Ok(Err(LookError::Refused(why))) => Err(DeskError::Refused(why)),
         Ok(Err(LookError::Failed(why))) => Err(DeskError::Unavailable(why)),
         Err(error) => Err(DeskError::Unavailable(error.to_string())),
     }
 }
 
-async fn answer<T>(told: oneshot::Receiver<Result<T, String>>) -> Result<T, DeskError> {
+async fn answer<T>(told: Told<T>) -> Result<T, DeskError> {
     match tokio::time::timeout(TAKE, told).await {
         Ok(Ok(answer)) => answer.map_err(DeskError::Unavailable),
         Ok(Err(_)) => Err(DeskError::Unavailable("the store has ended".to_owned())),

@@ -105,6 +105,14 @@ impl Shared {
         now + delay + i64::try_from(mixed).unwrap_or(0) % spread
     }
 
+    /// The delay of a queue, if it is a tier.
+    pub(crate) fn delay(&self, queue: &QueueName) -> Option<Duration> {
+        match queue {
+            QueueName::Tier(tier) => Some(self.tiers.of(*tier)),
+            QueueName::Shard { .. } | QueueName::LastNet => None,
+        }
+    }
+
     /// An entry is due at that time.
     pub(crate) fn note_due(&self, due: Millis) {
         if self.next_due.fetch_min(due, Ordering::AcqRel) > due {

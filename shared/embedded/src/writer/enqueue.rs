@@ -108,18 +108,20 @@ fn take_listed(
     listing: &Listing,
     queue: i64,
 ) -> rusqlite::Result<Option<EntryRow>> {
-    if let Some(known) = transaction.standing(&listing.id)? {
+    if transaction.shared.remembers && transaction.remembers(&listing.id)? {
+        return Ok(None);
+    }
+    let no = transaction.number();
+    if !transaction.insert_message(no, listing, no)? {
+        let Some(known) = transaction.standing(&listing.id)? else { return Ok(None) };
         let forgotten = transaction.now - transaction.shared.keys_ms > known.received_at;
         if !known.state.is_end() || !forgotten {
             return Ok(None);
         }
         // Its key's time is over: the same id is a message of its own now.
         transaction.delete_message(known.no)?;
-    } else if transaction.shared.remembers && transaction.remembers(&listing.id)? {
-        return Ok(None);
+        transaction.insert_message(no, listing, no)?;
     }
-    let no = transaction.number();
-    transaction.insert_message(no, listing, no)?;
     let row = row_of(transaction, entry, queue, no, Some((no, listing)));
     transaction.insert_entry(&row)?;
     Ok(Some(row))

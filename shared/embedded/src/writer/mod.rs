@@ -5,6 +5,7 @@ mod cancel;
 mod damage;
 mod enqueue;
 mod full;
+mod index;
 mod pause;
 mod purge;
 mod replay;
@@ -15,13 +16,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 use tracing::error;
 
 pub(crate) use cancel::Cancel;
 pub(crate) use damage::SetAside;
 pub(crate) use enqueue::Enqueued;
 pub(crate) use full::Reserve;
+pub(crate) use index::Index;
 pub(crate) use pause::{Hold, Release};
 pub(crate) use purge::{DropPages, Fold, PURGE_ROWS, Purge};
 pub(crate) use replay::{Delete, Replay};
@@ -51,7 +53,8 @@ pub(crate) trait Job: Send {
     fn failed(self: Box<Self>, shared: &Shared, why: &str);
 }
 
-/// Where a caller is told what came of a job; an error is for a person.
+/// How a caller is told what came of its job, or why nothing did.
+type Tell<T> = tokio::sync::oneshot::Sender<Result<T, String>>;
 pub(crate) type Told<T> = tokio::sync::oneshot::Receiver<Result<T, String>>;
 
 /// Jobs of one transaction, at most: what a caller waits for is bounded.
@@ -180,6 +183,9 @@ fn is_full(error: &rusqlite::Error) -> bool {
 
 /// Whether the error says that the file holds something else than what was written.
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+    // Only a row that was damaged before can be of another kind, or lack a value: what is written is neither.
+    let row = [ffi::SQLITE_CONSTRAINT_DATATYPE, ffi::SQLITE_CONSTRAINT_NOTNULL];
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        || error.sqlite_error().is_some_and(|error| row.contains(&error.extended_code))
         || is_unreadable(error)
 }

@@ -1,10 +1,10 @@
 //! Ending a lease: the entry goes, and what takes its place comes, in one step.
 
 use chaski_core::dead_letter::DeadLetter;
-use chaski_core::ledger::{AttemptReport, KeptAnswer, MessageState};
+use chaski_core::ledger::{AttemptReport, MessageState};
 use chaski_core::ports::{Entry, SettleError, Settlement};
 use chaski_core::queue::QueueName;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
 use super::enqueue::publish;
@@ -59,7 +59,7 @@ impl Job for SettleJob {
             Settlement::Done => end(transaction, self.held.message, MessageState::Delivered, attempt),
             Settlement::Bury(letter) => {
                 bury(transaction, letter, self.held.message)?;
-                note_last_of(transaction, self.held.message, attempt)
+                end(transaction, self.held.message, MessageState::Dead, attempt)
             }
             Settlement::Retry(entry) => {
                 self.ended = false;
@@ -122,13 +122,15 @@ fn move_on(
         body: entry.body.clone(),
     };
     transaction.insert_entry(&row)?;
-    if let Some(message) = held.message {
-        transaction.prepare("UPDATE messages SET state = ?2, entry = ?3 WHERE no = ?1")?.execute([
-            message,
-            state_number(MessageState::Retrying),
-            seq,
-        ])?;
-        note_last(transaction, message, attempt)?;
+    match (held.message, attempt) {
+        (Some(message), Some(report)) => {
+            transaction.note_attempt_of(message, MessageState::Retrying, Some(seq), report)?;
+        }
+        (Some(message), None) => {
+            let values = [message, state_number(MessageState::Retrying), seq];
+            transaction.prepare("UPDATE messages SET state = ?2, entry = ?3 WHERE no = ?1")?.execute(values)?;
+        }
+        (None, _) => {}
     }
     Ok(row)
 }
@@ -148,37 +150,11 @@ fn end(
     state: MessageState,
     attempt: Option<&AttemptReport>,
 ) -> rusqlite::Result<()> {
-    if let Some(message) = message {
-        transaction.end_message(message, state)?;
+    match (message, attempt) {
+        (Some(message), Some(report)) => transaction.note_attempt_of(message, state, None, report),
+        (Some(message), None) => transaction.end_message(message, state),
+        (None, _) => Ok(()),
     }
-    note_last_of(transaction, message, attempt)
-}
-
-fn note_last_of(
-    transaction: &mut Transaction<'_>,
-    message: Option<i64>,
-    attempt: Option<&AttemptReport>,
-) -> rusqlite::Result<()> {
-    message.map_or(Ok(()), |message| note_last(transaction, message, attempt))
-}
-
-/// The last answer and the last error, as the ledger shows them.
-fn note_last(transaction: &mut Transaction<'_>, message: i64, attempt: Option<&AttemptReport>) -> rusqlite::Result<()> {
-    let Some(report) = attempt else { return Ok(()) };
-    let answer = report.answer.as_ref();
-    let body = answer.map(|answer: &KeptAnswer| answer.body.as_slice()).filter(|body| !body.is_empty());
-    transaction
-        .prepare(
-            "UPDATE messages SET error = ?2, answer_status = ?3, answer = ?4, answer_truncated = ?5 WHERE no = ?1",
-        )?
-        .execute(params![
-            message,
-            report.error.as_ref().map(chaski_core::history::ErrorRecord::to_json),
-            answer.map(|answer| answer.status),
-            body,
-            answer.map(|answer| answer.truncated),
-        ])?;
-    Ok(())
 }
 
 fn note_attempt(transaction: &mut Transaction<'_>, message: i64, report: &AttemptReport) -> rusqlite::Result<()> {

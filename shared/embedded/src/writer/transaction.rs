@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use chaski_core::ledger::{Listing, MessageState};
+use chaski_core::history::ErrorRecord;
+use chaski_core::ledger::{AttemptReport, Listing, MessageState};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
+use crate::finds::{FIND_COLUMNS, find_keys};
 use crate::queues::QueueTable;
 use crate::row::{
-    ENTRY_INSERT, EntryRow, IdValue, LETTER_INSERT, LISTING_INSERT, LISTING_RENEW, LetterRow, ListingRow, state_number,
-    state_of, text_if,
+    ENTRY_INSERT, EntryRow, IdValue, LETTER_INSERT, LetterRow, listing, readable, state_number, state_of,
 };
 use crate::schedule::Millis;
 use crate::store::Shared;
@@ -122,47 +123,40 @@ impl<'a> Transaction<'a> {
             .optional()
     }
 
-    /// Writes the row of a message whose first entry is `entry`.
-    pub(crate) fn insert_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<()> {
-        let row = ListingRow { no, listing: listing.clone() };
-        row.write(&mut *self.prepare(LISTING_INSERT)?, entry)?;
-        self.insert_labels(no, &listing.labels)
+    /// Writes the row of a message whose first entry is `entry`; `false` when its id has one.
+    pub(crate) fn insert_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<bool> {
+        listing::write(&mut *self.prepare(listing::INSERT)?, no, listing, entry)
     }
 
-    /// Begins a message's next generation in its place. Its listing may differ from the one before: it was read with
-    /// other routes.
+    /// Begins a message's next generation in its place. Its listing may differ from the one before, as it was read
+    /// with other routes: the look-ups follow at once, whether it was in them or not.
     pub(crate) fn renew_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<()> {
-        self.delete_labels(no)?;
-        let row = ListingRow { no, listing: listing.clone() };
-        row.write(&mut *self.prepare(LISTING_RENEW)?, entry)?;
-        self.insert_labels(no, &listing.labels)
-    }
-
-    fn insert_labels(&self, no: i64, labels: &[String]) -> rusqlite::Result<()> {
-        for label in labels {
-            self.prepare("INSERT INTO labels (label, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-                .execute(params![label, no])?;
+        self.delete_finds(no)?;
+        listing::write(&mut *self.prepare(listing::RENEW)?, no, listing, entry)?;
+        for key in self.find_keys(no)? {
+            self.prepare("INSERT OR IGNORE INTO finds (key, message) VALUES (?1, ?2)")?.execute([key, no])?;
         }
         Ok(())
     }
 
-    /// Takes a message's labels out of their look-up; the row says which they are.
-    fn delete_labels(&self, no: i64) -> rusqlite::Result<()> {
-        let labels: Option<Option<String>> = self
-            .prepare("SELECT labels FROM messages WHERE no = ?1")?
-            .query_row([no], |row| text_if(row, 0))
+    fn find_keys(&self, no: i64) -> rusqlite::Result<Vec<i64>> {
+        let keys = self
+            .prepare(&format!("SELECT {FIND_COLUMNS} FROM messages WHERE no = ?1"))?
+            .query_row([no], |row| readable(find_keys(row)))
             .optional()?;
-        let labels: Vec<String> =
-            labels.flatten().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        for label in labels {
-            self.prepare("DELETE FROM labels WHERE label = ?1 AND message = ?2")?.execute(params![label, no])?;
+        Ok(keys.flatten().unwrap_or_default())
+    }
+
+    fn delete_finds(&self, no: i64) -> rusqlite::Result<()> {
+        for key in self.find_keys(no)? {
+            self.prepare("DELETE FROM finds WHERE key = ?1 AND message = ?2")?.execute([key, no])?;
         }
         Ok(())
     }
 
     /// Takes a message out of the ledger.
     pub(crate) fn delete_message(&mut self, no: i64) -> rusqlite::Result<()> {
-        self.delete_labels(no)?;
+        self.delete_finds(no)?;
         self.prepare("DELETE FROM attempts WHERE message = ?1")?.execute([no])?;
         self.prepare("DELETE FROM messages WHERE no = ?1")?.execute([no])?;
         Ok(())
@@ -175,16 +169,42 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Writes a dead letter, and ends its message with it.
+    /// Writes a dead letter, of which its message tells.
     pub(crate) fn bury(&mut self, row: &LetterRow, message: Option<i64>) -> rusqlite::Result<()> {
         row.insert(&mut *self.prepare(LETTER_INSERT)?)?;
         let Some(message) = message else { return Ok(()) };
-        self.end_message(message, MessageState::Dead)?;
         self.prepare(
             "UPDATE messages SET letter =
                  (SELECT no FROM dead_letters WHERE id = ?2 AND generation = ?3 AND entry_sent_at = ?4) WHERE no = ?1",
         )?
         .execute(params![message, row.letter.id, row.letter.generation, row.letter.entry_sent_at.millis()])?;
+        Ok(())
+    }
+
+    /// The message stands elsewhere after an attempt: at its end where `entry` is none, or in front of that entry.
+    pub(crate) fn note_attempt_of(
+        &mut self,
+        no: i64,
+        state: MessageState,
+        entry: Option<i64>,
+        report: &AttemptReport,
+    ) -> rusqlite::Result<()> {
+        let answer = report.answer.as_ref();
+        let body = answer.map(|answer| answer.body.as_slice()).filter(|body| !body.is_empty());
+        self.prepare(
+            "UPDATE messages SET state = ?2, entry = ?3, ended_at = ?4, error = ?5, answer_status = ?6, answer = ?7,
+                 answer_truncated = ?8, cancelling = 0 WHERE no = ?1",
+        )?
+        .execute(params![
+            no,
+            state_number(state),
+            entry,
+            entry.is_none().then_some(self.now),
+            report.error.as_ref().map(ErrorRecord::to_json),
+            answer.map(|answer| answer.status),
+            body,
+            answer.filter(|answer| answer.truncated).map(|_| 1),
+        ])?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Copies of the store while it is used.
 
-use chaski_core::ports::{DeskError, Enqueue, Queues};
+use chaski_core::ports::{Backup, DeskError, Enqueue, Queues};
 use chaski_embedded::DATABASE;
 use tempfile::TempDir;
 
@@ -60,7 +60,7 @@ async fn a_copy_overwrites_nothing_and_leaves_nothing_half_done() {
     let to = copies.path().join("copy.db");
     std::fs::write(&to, "theirs").unwrap();
     let refused = world.store.backup(&to).await;
-    assert!(matches!(refused, Err(DeskError::Unavailable(why)) if why.contains("overwrites nothing")));
+    assert!(matches!(refused, Err(DeskError::Refused(why)) if why.contains("overwrites nothing")));
     assert_eq!(std::fs::read_to_string(&to).unwrap(), "theirs");
     let nowhere = copies.path().join("nowhere").join("copy.db");
     assert!(world.store.backup(&nowhere).await.is_err());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chaski_core::filter::Whose;
 use chaski_core::ledger::{Listing, MessageState};
 use chaski_core::pause::PauseScope;
-use chaski_core::ports::{DeadLetters, Enqueue, Ledger, Pauses, Queues};
+use chaski_core::ports::{Backup, DeadLetters, Enqueue, Ledger, Pauses, Queues};
 use chaski_core::queue::Tier;
 use chaski_core::time::Timestamp;
 use chaski_embedded::DATABASE;

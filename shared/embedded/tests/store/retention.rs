@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chaski_core::filter::{MessageFilter, Whose};
 use chaski_core::ledger::{Listing, MessageState};
-use chaski_core::ports::{DeadLetters, Enqueue, Ledger, Taken};
+use chaski_core::ports::{Backup, DeadLetters, Enqueue, Ledger, Taken};
 use chaski_embedded::Options;
 use tempfile::TempDir;
 
@@ -43,7 +43,6 @@ async fn what_has_ended_goes_with_all_that_belongs_to_it_and_what_waits_stays() 
     let world = later(world, 8 * DAY, |_| ());
     until(|| world.sql("SELECT count(*) FROM messages") == 2).await;
     assert_eq!(world.state("dead").await, MessageState::Dead);
-    assert_eq!(world.sql("SELECT count(*) FROM labels"), 2);
     assert_eq!(world.sql("SELECT count(*) FROM attempts"), 1);
     world.is_well();
     world.work("waiting", Outcome::Done).await;
@@ -63,7 +62,7 @@ async fn dead_letters_have_a_time_of_their_own_and_take_their_messages_along() {
     let world = later(world, 8 * DAY, |options| options.retention.dead = days(7));
     until(|| world.sql("SELECT count(*) FROM dead_letters") == 0).await;
     assert_eq!(world.sql("SELECT count(*) FROM messages"), 0);
-    assert_eq!(world.sql("SELECT count(*) FROM labels"), 0);
+    assert_eq!(world.sql("SELECT count(*) FROM finds"), 0);
     assert_eq!(world.sql("SELECT count(*) FROM attempts"), 0);
     world.is_well();
 }

@@ -38,7 +38,7 @@ fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
 
 /// Opens the store as often as it ends by itself, and delivers all there is: ids that were delivered.
 async fn deliver(folder: &Path) -> HashSet<String> {
-    let mut delivered = HashSet::new();
+    let (mut delivered, mut ends) = (HashSet::new(), Vec::new());
     for _ in 0..4 {
         let store = Store::open(options(folder), TestClock::at(START)).unwrap();
         let marker = format!("marker-{}", delivered.len());
@@ -71,14 +71,15 @@ async fn deliver(folder: &Path) -> HashSet<String> {
             }
             delivered.insert(id);
         }
-        let ended = store.is_taking().is_err();
+        let ended = store.is_taking();
         store.close();
-        if !ended {
+        let Err(why) = ended else {
             delivered.retain(|id| !id.starts_with("marker"));
             return delivered;
-        }
+        };
+        ends.push(why);
     }
-    panic!("the store ends at every start");
+    panic!("the store ends at every start: {ends:?}");
 }
 
 /// The next entry; none when the store ends, or when nothing waits any more (what is damaged was set aside).
@@ -112,8 +113,12 @@ fn kept(folder: &Path) -> usize {
 
 /// The page of a table's or look-up's rows in the middle of the file.
 fn leaf(world: &World, name: &str) -> u64 {
-    let sql =
-        format!("SELECT pageno FROM dbstat WHERE name = '{name}' AND pagetype = 'leaf' ORDER BY path DESC LIMIT 1");
+    // A table without rows has its root alone, which dbstat leaves out.
+    let sql = format!(
+        "SELECT coalesce(
+             (SELECT pageno FROM dbstat WHERE name = '{name}' AND pagetype = 'leaf' ORDER BY path DESC LIMIT 1),
+             (SELECT rootpage FROM sqlite_schema WHERE name = '{name}'))"
+    );
     u64::try_from(world.sql(&sql)).unwrap()
 }
 
@@ -134,16 +139,7 @@ async fn rubbish_over_a_page_of_entries_costs_that_page_alone() {
 
 #[tokio::test]
 async fn rubbish_over_any_other_page_costs_no_delivery() {
-    for name in [
-        "messages",
-        "queues",
-        "store",
-        "entries_line",
-        "entries_queue",
-        "messages_id",
-        "messages_subject",
-        "messages_host",
-    ] {
+    for name in ["messages", "queues", "store", "entries_line", "messages_id", "finds"] {
         let world = at_rest().await;
         let page = leaf(&world, name);
         overwrite(&world.database(), (page - 1) * PAGE, &[0x5a; 4_096]);
@@ -334,6 +330,7 @@ async fn a_flipped_bit_anywhere_alters_no_delivery_and_ends_no_start() {
             refused += 1;
             continue;
         }
+        print!("flip {flip} at {at}; ");
         let delivered = deliver(folder.path()).await;
         let named = report.as_ref().map_or(true, |report| !report.findings.is_empty());
         assert!(delivered.len() == MESSAGES || named, "flip {flip} at {at}: {} and no word", delivered.len());

@@ -1,0 +1,157 @@
+//! The calls as HTTP/1.1 to a running server, with its problem documents read as errors.
+
+use std::error::Error;
+use std::str::FromStr;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Response, Url};
+
+use super::call::{Answer, Body, Call, Method};
+use super::error::{ClientError, Refusal};
+use super::tls;
+
+/// Establishing a connection; a server on the same machine answers at once.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A list of a thousand messages with their histories is about this much at the very most.
+const ANSWER_BYTES: usize = 256 * 1_024 * 1_024;
+
+/// The longest wait between two tries that a server may ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// Where a server listens.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerUrl(Url);
+
+impl FromStr for ServerUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no address of a server; it takes a form like http://127.0.0.1:8080");
+        let url = Url::parse(text).map_err(|_| wrong())?;
+        let plain = url.query().or(url.fragment()).is_none() && url.username().is_empty() && url.password().is_none();
+        if matches!(url.scheme(), "http" | "https") && plain { Ok(Self(url)) } else { Err(wrong()) }
+    }
+}
+
+/// A server, asked over HTTP.
+#[derive(Debug)]
+pub(super) struct Http {
+    client: reqwest::Client,
+    base: Url,
+    shown: String,
+    keyed: bool,
+}
+
+impl Http {
+    pub(super) fn new(url: &ServerUrl, key: Option<&str>) -> Result<Self, ClientError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(key) = key {
+            let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
+                .map_err(|_| ClientError::Unusable("CHASKI_KEY holds a character that no key has".to_owned()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let unusable = |error: &dyn Error| ClientError::Unusable(format!("the HTTP client can't be made: {error}"));
+        let tls = tls::config()?;
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .no_proxy()
+            .redirect(Policy::none())
+            .http1_only()
+            .connect_timeout(CONNECT)
+            .user_agent(concat!("chaski/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .build()
+            .map_err(|error| unusable(&error))?;
+        let shown = url.0.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { client, base: url.0.clone(), shown, keyed: key.is_some() })
+    }
+
+    pub(super) fn server(&self) -> &str {
+        &self.shown
+    }
+
+    /// Makes one call.
+    pub(super) async fn ask(&self, call: Call) -> Result<Answer, ClientError> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(&call.path);
+        }
+        for (name, value) in call.query.pairs() {
+            url.query_pairs_mut().append_pair(name, &value);
+        }
+        let request = match call.method {
+            Method::Get => self.client.get(url),
+            Method::Post => self.client.post(url),
+            // A server without producers wants a JSON content type on every change, so that no form can make one.
+            Method::Delete => self.client.delete(url).header(CONTENT_TYPE, "application/json"),
+        };
+        let request = match call.body {
+            Body::None => request,
+            Body::Json(text) => request.header(CONTENT_TYPE, "application/json").body(text),
+            Body::Lines(lines) => request.header(CONTENT_TYPE, "application/x-ndjson").body(lines),
+        };
+        let response = request.timeout(call.within).send().await.map_err(|error| self.failed(&error))?;
+        self.read(response).await
+    }
+
+    async fn read(&self, response: Response) -> Result<Answer, ClientError> {
+        let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers());
+        let text = self.text(response).await?;
+        if (200..=299).contains(&status) {
+            return Ok(Answer { status, retry_after, text });
+        }
+        let problem = serde_json::from_str::<Refusal>(&text).ok().filter(|problem| problem.status == status);
+        let Some(mut problem) = problem else {
+            return Err(ClientError::Stranger { server: self.shown.clone(), status });
+        };
+        problem.retry_after = retry_after;
+        problem.keyed = self.keyed;
+        Err(ClientError::Refused(Box::new(problem)))
+    }
+
+    async fn text(&self, mut response: Response) -> Result<String, ClientError> {
+        let mut bytes = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(|error| self.failed(&error))? {
+            if bytes.len() + part.len() > ANSWER_BYTES {
+                return Err(ClientError::Unreadable("it is too large".to_owned()));
+            }
+            bytes.extend_from_slice(&part);
+        }
+        String::from_utf8(bytes).map_err(|_| ClientError::Unreadable("it is not UTF-8".to_owned()))
+    }
+
+    fn failed(&self, error: &reqwest::Error) -> ClientError {
+        let server = self.shown.clone();
+        let reason = root_cause(error);
+        if tls::is_distrust(error) {
+            return ClientError::Untrusted { server, reason };
+        }
+        if error.is_connect() {
+            let reason = if error.is_timeout() { "it does not answer".to_owned() } else { reason };
+            return ClientError::Unreachable { server, reason };
+        }
+        let reason = if error.is_timeout() { "the time for it is over".to_owned() } else { reason };
+        ClientError::Unanswered { server, reason }
+    }
+}
+
+/// Seconds; another form of it is not in the contract, and counts as absent.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}
+
+/// What the system said, below what the libraries say about it.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

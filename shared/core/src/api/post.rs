@@ -1,0 +1,30 @@
+//! `POST /messages`: one envelope.
+
+use super::answer::Answer;
+use super::auth::Granted;
+use super::{Door, Request, media};
+use crate::app::{Ingress, Post};
+use crate::ports::{Chance, Clock, Enqueue};
+use crate::problem::{FieldError, Problem};
+
+pub(super) async fn post<E: Enqueue, C: Clock, R: Chance>(
+    ingress: &Ingress<E, C, R>,
+    door: &Door,
+    granted: &Granted,
+    request: &Request,
+) -> Result<Answer, Problem> {
+    media::check_json(request)?;
+    check_size(door, request)?;
+    let post =
+        Post { text: &request.body, key: request.header("idempotency-key"), trace: request.header("traceparent") };
+    let receipt = ingress.accept(&granted.caller, post).await?;
+    Ok(Answer::of(200, &receipt))
+}
+
+pub(super) fn check_size(door: &Door, request: &Request) -> Result<(), Problem> {
+    if request.body.len() <= door.body_bytes {
+        return Ok(());
+    }
+    let detail = format!("is {} bytes; at most {} are taken in a call", request.body.len(), door.body_bytes);
+    Err(Problem::of_fields(vec![FieldError::too_large("", detail)]))
+}
