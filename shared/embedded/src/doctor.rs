@@ -74,11 +74,31 @@ pub fn examine(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<Report, 
     rows(&connection, &mut report, "dead_letters", &letters, 21, &|row| Ok(LetterRow::read(row)?.1));
     progress("attempts");
     rows(&connection, &mut report, "attempts of message", ATTEMPT_COLUMNS, 0, &|row| Ok(AttemptRow::read(row)?.1));
-    progress("finds");
-    finds(&connection, &mut report);
     progress("balance");
     balance(&connection, &mut report);
+    if let Err(error) = finds(&connection, &mut report) {
+        report.find("finds", format!("can't be compared: {error}"));
+    }
     Ok(report)
+}
+
+/// The look-ups of messages against their rows, up to where the look-ups reach.
+fn finds(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+    let up_to = found_up_to(connection)?;
+    let mut there = connection.prepare("SELECT 1 FROM finds WHERE key = ?1 AND message = ?2")?;
+    let mut statement = connection.prepare(&format!("SELECT {FIND_COLUMNS}, no FROM messages WHERE no <= ?1"))?;
+    let mut rows = statement.query([up_to])?;
+    while let Some(row) = rows.next()? {
+        let no: i64 = row.get(4)?;
+        // One that can't be read was named with the rows.
+        for key in readable(find_keys(row))?.unwrap_or_default() {
+            if !there.exists([key, no])? {
+                report.find(format!("messages {no}"), "is not found by what it says");
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The file as SQLite sees it: pages, order, look-ups against rows.
@@ -129,29 +149,6 @@ fn rows(
         report.find(table, format!("reading ended: {error}"));
     }
     report.rows.push((name, count));
-}
-
-/// Every message that the look-ups reach is found by all that it is found by.
-fn finds(connection: &Connection, report: &mut Report) {
-    let find = |report: &mut Report| -> rusqlite::Result<()> {
-        let up_to = found_up_to(connection)?;
-        let mut messages = connection.prepare(&format!("SELECT {FIND_COLUMNS}, no FROM messages WHERE no <= ?1"))?;
-        let mut is_there = connection.prepare("SELECT 1 FROM finds WHERE key = ?1 AND message = ?2")?;
-        let mut rows = messages.query([up_to])?;
-        while let Some(row) = rows.next()? {
-            let no: i64 = row.get(4)?;
-            for key in readable(find_keys(row))?.unwrap_or_default() {
-                if !is_there.exists([key, no])? {
-                    report.find(format!("messages {no}"), "is not found by all that it should be found by");
-                    break;
-                }
-            }
-        }
-        Ok(())
-    };
-    if let Err(error) = find(report) {
-        report.find("finds", format!("can't be read: {error}"));
-    }
 }
 
 /// accepted = pending + ended: every message that is not at its end has its entry, every entry its message, and

@@ -14,19 +14,22 @@ use chaski_core::ports::{
 };
 use chaski_embedded::Store;
 
-use crate::dispatch::Beat;
+use crate::beat::Beats;
+use crate::ending::Ending;
 use crate::metrics::Metrics;
 
 /// The desk of this process.
 pub(crate) struct Home {
     pub(crate) store: Store,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) beat: Arc<Beat>,
+    pub(crate) beats: Beats,
+    pub(crate) ending: Ending,
 }
 
 impl Vitals for Home {
     fn checks(&self) -> Vec<(&'static str, Option<String>)> {
-        vec![("store", self.store.is_taking().err()), ("dispatch", self.beat.check().err())]
+        let store = ("store", self.store.is_taking().err());
+        std::iter::once(store).chain(self.beats.checks()).collect()
     }
 
     fn metrics(&self) -> Option<String> {
@@ -39,7 +42,11 @@ impl Vitals for Home {
 
 impl Ledger for Home {
     async fn message(&self, id: &str, whose: &Whose, wait: Duration) -> Result<Option<MessageRecord>, DeskError> {
-        self.store.message(id, whose, wait).await
+        tokio::select! {
+            told = self.store.message(id, whose, wait) => told,
+            // Who waits for an end that this process will not see is told how things stand.
+            () = self.ending.begun() => self.store.message(id, whose, Duration::ZERO).await,
+        }
     }
 
     async fn messages(&self, filter: &MessageFilter, page: &Page) -> Result<Listed<MessageRecord>, DeskError> {

@@ -1,11 +1,13 @@
 //! What is counted, for Prometheus. Labels have few values: never a subject or a target.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chaski_core::ledger::AttemptReport;
 use chaski_core::ports::{Enqueue, EnqueueError, Entry, Leased, QueueRecord, Settle, SettleError, Settlement, Taken};
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    process_collector::ProcessCollector,
 };
 
 /// Seconds: from a quick target to a patient one.
@@ -26,12 +28,12 @@ pub(crate) struct Metrics {
     dead_letters: IntCounterVec,
     depth: IntGaugeVec,
     delayed: IntGaugeVec,
+    overdue: IntGauge,
     oldest: IntGaugeVec,
     in_flight: IntGauge,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
-    /// Open connections of the API.
-    pub(crate) connections: IntGauge,
+    connections: IntGauge,
 }
 
 impl Metrics {
@@ -82,12 +84,13 @@ impl Metrics {
             depth: gauge("chaski_queue_depth", "Entries: waiting, in flight and delayed")?,
             delayed: gauge("chaski_queue_delayed", "Entries that are not due yet")?,
             oldest: gauge("chaski_queue_oldest_age_seconds", "Age of the oldest entry")?,
+            overdue: one("chaski_queue_overdue", "Entries of all queues that are due and not in flight")?,
             in_flight: one("chaski_in_flight", "Attempts that run")?,
-            requests: counter("chaski_http_requests_total", "Requests to the API", &["method", "status"])?,
+            requests: counter("chaski_http_requests_total", "Requests to the API", &["call", "status"])?,
             request_seconds: histogram(
                 "chaski_http_request_duration_seconds",
                 "From a request's head to its answer",
-                &["method"],
+                &["call"],
                 &HTTP_BUCKETS,
             )?,
             connections: one("chaski_connections", "Open connections to the API")?,
@@ -98,15 +101,21 @@ impl Metrics {
         let build = IntGauge::with_opts(build)?;
         build.set(1);
         metrics.registry.register(Box::new(build))?;
+        metrics.registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(metrics)
     }
 
     /// A request to the API was answered.
-    pub(crate) fn answered(&self, method: &str, status: u16, took: Duration) {
-        // Only methods that exist, or a caller could make as many series as it likes.
-        let method = if matches!(method, "GET" | "POST" | "DELETE" | "HEAD") { method } else { "other" };
-        self.requests.with_label_values(&[method, status_text(status)]).inc();
-        self.request_seconds.with_label_values(&[method]).observe(took.as_secs_f64());
+    pub(crate) fn answered(&self, method: &str, path: &str, status: u16, took: Duration) {
+        let call = call(method, path);
+        self.requests.with_label_values(&[call, status_text(status)]).inc();
+        self.request_seconds.with_label_values(&[call]).observe(took.as_secs_f64());
+    }
+
+    /// Counts an open connection for as long as it is held.
+    pub(crate) fn connection(self: &Arc<Self>) -> OpenConnection {
+        self.connections.inc();
+        OpenConnection(self.clone())
     }
 
     /// Everything in Prometheus' text format.
@@ -118,11 +127,52 @@ impl Metrics {
             self.delayed.with_label_values(&[&queue]).set(whole(record.delayed));
             self.oldest.with_label_values(&[&queue]).set(whole(record.oldest_age.unwrap_or_default().as_secs()));
         }
+        let overdue = queues.iter().map(|record| record.depth.saturating_sub(record.delayed + record.in_flight)).sum();
+        self.overdue.set(whole(overdue));
         self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
         let mut text = Vec::new();
         // Writing to a vector can't fail.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// An open connection of the API.
+pub(crate) struct OpenConnection(Arc<Metrics>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections.dec();
+    }
+}
+
+/// The call as a label: one of few, or a caller could make as many series as it likes. Ids are left out.
+fn call(method: &str, path: &str) -> &'static str {
+    let mut segments = path.split('/').skip(1);
+    let parts = (segments.next().unwrap_or_default(), segments.next(), segments.next(), segments.next());
+    // HEAD is GET without the body.
+    match (if method == "HEAD" { "GET" } else { method }, parts) {
+        ("GET", ("", None, ..)) => "GET /",
+        ("GET", ("health", None, ..)) => "GET /health",
+        ("GET", ("openapi.json", None, ..)) => "GET /openapi.json",
+        ("GET", ("metrics", None, ..)) => "GET /metrics",
+        ("GET", ("queues", None, ..)) => "GET /queues",
+        ("POST", ("messages", None, ..)) => "POST /messages",
+        ("POST", ("messages", Some("batch"), None, _)) => "POST /messages/batch",
+        ("POST", ("messages", Some("cancel"), None, _)) => "POST /messages/cancel",
+        ("GET", ("messages", None, ..)) => "GET /messages",
+        ("GET", ("messages", Some(_), None, _)) => "GET /messages/{id}",
+        ("DELETE", ("messages", Some(_), None, _)) => "DELETE /messages/{id}",
+        ("GET", ("dead-letters", None, ..)) => "GET /dead-letters",
+        ("POST", ("dead-letters", Some("replay"), None, _)) => "POST /dead-letters/replay",
+        ("GET", ("dead-letters", Some(_), None, _)) => "GET /dead-letters/{id}",
+        ("DELETE", ("dead-letters", Some(_), None, _)) => "DELETE /dead-letters/{id}",
+        ("POST", ("dead-letters", Some(_), Some("replay"), None)) => "POST /dead-letters/{id}/replay",
+        ("GET", ("pauses", None, ..)) => "GET /pauses",
+        ("POST", ("pauses", None, ..)) => "POST /pauses",
+        ("DELETE", ("pauses", Some(_), None, _)) => "DELETE /pauses/{id}",
+        ("POST", ("backup", None, ..)) => "POST /backup",
+        _ => "other",
     }
 }
 
@@ -141,6 +191,8 @@ fn status_text(status: u16) -> &'static str {
         413 => "413",
         415 => "415",
         429 => "429",
+        500 => "500",
+        501 => "501",
         503 => "503",
         _ => "other",
     }
@@ -149,7 +201,7 @@ fn status_text(status: u16) -> &'static str {
 /// Counts what goes through a port.
 pub(crate) struct Counted<S> {
     pub(crate) inner: S,
-    pub(crate) metrics: std::sync::Arc<Metrics>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl<S: Enqueue> Enqueue for Counted<S> {

@@ -3,7 +3,7 @@
 use chaski_core::settings::{Durability, Settings};
 use tracing::warn;
 
-use crate::process::ServeError;
+use crate::error::ServeError;
 
 /// Refuses what would be open by accident.
 pub(crate) fn check(settings: &Settings) -> Result<(), ServeError> {

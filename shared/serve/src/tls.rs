@@ -13,7 +13,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
-use crate::process::ServeError;
+use crate::error::ServeError;
 
 /// The certificate in use, which may be changed while connections are served.
 pub(crate) struct Certificate {

@@ -57,9 +57,10 @@ pub(crate) fn messages(
     let columns = format!("{}, {STANDING}", qualified());
     let limit = page.limit.saturating_add(1);
     // One that is damaged beyond reading stands in nobody's way; the doctor names it.
-    let read = |row: &Row<'_>| Ok((row.get(0)?, readable(read(row, busy))?.map(|(_, record)| record)));
     let mut found: Vec<(i64, Option<MessageRecord>)> =
-        search(connection, &columns, JOINS, &clause(filter, busy), filter, (below, limit), read)?;
+        search(connection, &columns, JOINS, &clause(filter, busy), filter, (below, limit), |row| {
+            Ok((row.get(0)?, readable(read(row, busy))?.map(|(_, record)| record)))
+        })?;
     let more = found.len() > page.limit;
     found.truncate(page.limit);
     let next_cursor = found.last().filter(|_| more).map(|(no, _)| no.to_string());

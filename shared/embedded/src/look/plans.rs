@@ -20,35 +20,21 @@ fn what_is_done_for_each_message_and_what_lists_ask_for_goes_by_look_ups() {
     for (sql, by) in [
         ("SELECT 1 FROM entries WHERE line = ? AND seq < ? LIMIT 1", "entries_line (line=? AND seq<?)"),
         ("SELECT * FROM entries WHERE line = ? ORDER BY seq", "entries_line (line=?)"),
-        (
-            "SELECT * FROM entries INDEXED BY entries_line WHERE line > ? ORDER BY line, seq LIMIT 1",
-            "entries_line (line>?)",
-        ),
+        ("SELECT * FROM entries INDEXED BY entries_line WHERE line > ? ORDER BY line, seq LIMIT 1", "entries_line (line>?)"),
         (
             "SELECT due, seq, line FROM entries WHERE due IS NOT NULL AND (due, seq) > (?, ?) ORDER BY due, seq LIMIT ?",
             "entries_due (due>?)",
         ),
         ("SELECT queue FROM entries INDEXED BY entries_due WHERE due > ?", "COVERING INDEX entries_due (due>?)"),
         ("SELECT no FROM messages WHERE id = ?", "messages_id (id=?)"),
+        ("SELECT * FROM messages WHERE state = 4 AND state IN (2, 4, 5, 6) AND no < ? ORDER BY no DESC", "messages_state (state=? AND no<?)"),
         (
-            "SELECT * FROM messages WHERE state = 4 AND state IN (2, 4, 5, 6) AND no < ? ORDER BY no DESC",
-            "messages_state (state=? AND no<?)",
-        ),
-        (
-            "SELECT * FROM finds CROSS JOIN messages ON messages.no = finds.message WHERE finds.key = ?
-             AND finds.message <= ? AND finds.message < ? ORDER BY finds.message DESC LIMIT ?",
+            "SELECT * FROM finds CROSS JOIN messages ON messages.no = finds.message WHERE finds.key = ? AND finds.message < ?
+             ORDER BY finds.message DESC",
             "finds USING PRIMARY KEY (key=? AND message<?)",
         ),
-        (
-            "SELECT sent_at FROM entries WHERE seq = (SELECT min(seq) FROM entries INDEXED BY entries_line
-             WHERE line >= ? AND line < ?)",
-            "entries_line (line>? AND line<?)",
-        ),
         ("SELECT * FROM messages WHERE no < ? ORDER BY no DESC LIMIT ?", "INTEGER PRIMARY KEY (rowid<?)"),
-        (
-            "SELECT * FROM attempts WHERE message = ? AND generation = ? ORDER BY n",
-            "PRIMARY KEY (message=? AND generation=?)",
-        ),
+        ("SELECT * FROM attempts WHERE message = ? AND generation = ? ORDER BY n", "PRIMARY KEY (message=? AND generation=?)"),
         (
             "SELECT * FROM dead_letters WHERE id = ? AND generation = ? AND entry_sent_at = ?",
             "dead_letters_id (id=? AND generation=? AND entry_sent_at=?)",

@@ -18,7 +18,8 @@ pub(crate) fn queues(connection: &Connection, shared: &Shared) -> Look<Vec<Queue
         let schedule = shared.schedule();
         (schedule.in_flight_by_queue(), schedule.pauses().clone())
     };
-    let (delayed, oldest) = (delayed(connection, now)?, oldest_entries(connection)?);
+    let delayed = delayed(connection, now)?;
+    let oldest = oldest_entries(connection)?;
     let mut records = Vec::new();
     for no in shared.queues.all() {
         let Some(queue) = shared.queues.name(*no) else { continue };
@@ -46,7 +47,7 @@ pub(crate) fn queues(connection: &Connection, shared: &Shared) -> Look<Vec<Queue
 
 /// Entries that are not due yet, by queue.
 fn delayed(connection: &Connection, now: Millis) -> rusqlite::Result<HashMap<i64, i64>> {
-    // In one pass, and by this look-up: SQLite would take each queue's entries one by one.
+    // Counted here: grouped by SQLite, every entry would be read in the order of queues.
     let mut query = connection.prepare_cached("SELECT queue FROM entries INDEXED BY entries_due WHERE due > ?1")?;
     let mut rows = query.query([now])?;
     let mut counts = HashMap::new();
@@ -56,7 +57,7 @@ fn delayed(connection: &Connection, now: Millis) -> rusqlite::Result<HashMap<i64
     Ok(counts)
 }
 
-/// Entries looked at from the oldest on; a queue that is not among them has its entries counted through.
+/// Entries looked at from the oldest on; a queue that is not among them has its lines looked through.
 const OLDEST: i64 = 5_000;
 
 /// When the oldest entry of each queue was written, for the queues of the oldest entries.

@@ -32,7 +32,7 @@ pub(crate) const RENEW: &str = "UPDATE messages SET id = :id, generation = :gene
     host = :host, received_at = :received_at, sum = :sum, state = 0, entry = :entry, letter = NULL, cancelling = 0,
     ended_at = NULL, error = NULL, answer_status = NULL, answer = NULL, answer_truncated = NULL WHERE no = :no";
 
-/// Runs [`INSERT`] or [`RENEW`]: a message's row, pending; `false` when its id had one already.
+/// Runs [`INSERT`] or [`RENEW`]; `false` when a new row's id has one already.
 pub(crate) fn write(statement: &mut Statement<'_>, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<bool> {
     let Listing { id, generation, tenant, producer, subject, client, route, target, target_host, .. } = listing;
     let written = statement.execute(named_params! {
@@ -44,7 +44,7 @@ pub(crate) fn write(statement: &mut Statement<'_>, no: i64, listing: &Listing, e
 }
 
 /// The checksum over a message's place and listing.
-pub(crate) fn sum(no: i64, listing: &Listing) -> i64 {
+fn sum(no: i64, listing: &Listing) -> i64 {
     let Listing { id, tenant, producer, subject, client, route, target, target_host, .. } = listing;
     Sum::default()
         .number(no)

@@ -147,13 +147,10 @@ fn remove_all(path: &Path) {
     }
 }
 
-/// Makes the saved rows fit each other: depths are counted, a message whose entry is lost is dead, and what messages
-/// are found by is written anew when the store is open.
+/// Makes the saved rows fit each other: depths are counted, and a message whose entry is lost is dead.
 pub(crate) fn balance(target: &Connection) -> rusqlite::Result<()> {
     target.execute_batch(
         "BEGIN;
-         DELETE FROM finds;
-         DELETE FROM store WHERE key = 'found_up_to';
          UPDATE queues SET depth = (SELECT count(*) FROM entries WHERE entries.queue = queues.no);
          UPDATE messages SET letter = NULL WHERE letter IS NOT NULL
              AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE dead_letters.no = messages.letter);
@@ -161,6 +158,8 @@ pub(crate) fn balance(target: &Connection) -> rusqlite::Result<()> {
              error = json_object('class', 'internal', 'detail', 'its entry was lost in a damaged store',
                  'at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
              WHERE state NOT IN (3, 4, 5, 6) AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.seq = messages.entry);
+         DELETE FROM finds;
+         DELETE FROM store WHERE key = 'found_up_to';
          DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM messages WHERE messages.no = attempts.message);
          COMMIT;",
     )

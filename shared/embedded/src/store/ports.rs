@@ -13,6 +13,7 @@ use chaski_core::ports::{
     Pauses, QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
 };
 use rusqlite::Connection;
+use tokio::sync::oneshot;
 use tokio::task::JoinError;
 use uuid::Builder;
 
@@ -21,7 +22,7 @@ use super::clock::millis;
 use crate::backup;
 use crate::look::{self, Look, LookError};
 use crate::schedule::Token;
-use crate::writer::{Cancel, Delete, Enqueued, Hold, Release, Replay, SettleJob, Told};
+use crate::writer::{Cancel, Delete, Enqueued, Hold, Release, Replay, SettleJob};
 
 /// A producer is answered within this time, whatever the disk does.
 const TAKE: Duration = Duration::from_secs(9);
@@ -255,7 +256,7 @@ fn answer_of<T>(looked: Result<Look<T>, JoinError>) -> Result<T, DeskError> {
     }
 }
 
-async fn answer<T>(told: Told<T>) -> Result<T, DeskError> {
+async fn answer<T>(told: oneshot::Receiver<Result<T, String>>) -> Result<T, DeskError> {
     match tokio::time::timeout(TAKE, told).await {
         Ok(Ok(answer)) => answer.map_err(DeskError::Unavailable),
         Ok(Err(_)) => Err(DeskError::Unavailable("the store has ended".to_owned())),

@@ -108,12 +108,13 @@ fn take_listed(
     listing: &Listing,
     queue: i64,
 ) -> rusqlite::Result<Option<EntryRow>> {
-    if transaction.shared.remembers && transaction.remembers(&listing.id)? {
+    let id = &listing.id;
+    if transaction.shared.remembers && transaction.standing(id)?.is_none() && transaction.remembers(id)? {
         return Ok(None);
     }
     let no = transaction.number();
     if !transaction.insert_message(no, listing, no)? {
-        let Some(known) = transaction.standing(&listing.id)? else { return Ok(None) };
+        let Some(known) = transaction.standing(id)? else { return Ok(None) };
         let forgotten = transaction.now - transaction.shared.keys_ms > known.received_at;
         if !known.state.is_end() || !forgotten {
             return Ok(None);

@@ -53,8 +53,7 @@ pub(crate) trait Job: Send {
     fn failed(self: Box<Self>, shared: &Shared, why: &str);
 }
 
-/// How a caller is told what came of its job, or why nothing did.
-type Tell<T> = tokio::sync::oneshot::Sender<Result<T, String>>;
+/// Where a caller is told what came of a job; an error is for a person.
 pub(crate) type Told<T> = tokio::sync::oneshot::Receiver<Result<T, String>>;
 
 /// Jobs of one transaction, at most: what a caller waits for is bounded.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
 use super::enqueue::{place, publish, row_of};
-use super::{Job, Tell, Told, Transaction};
+use super::{Job, Told, Transaction};
 use crate::row::{EntryRow, LETTER_COLUMNS, LetterRow, readable};
 use crate::store::Shared;
 
@@ -19,7 +19,7 @@ pub(crate) struct Replay {
     entry: Entry,
     fate: Fate,
     written: Option<EntryRow>,
-    reply: Tell<Fate>,
+    reply: oneshot::Sender<Result<Fate, String>>,
 }
 
 /// Which dead letter: what every home's record is known by.
@@ -112,7 +112,7 @@ pub(crate) struct Delete {
     id: String,
     generation: u32,
     deleted: bool,
-    reply: Tell<bool>,
+    reply: oneshot::Sender<Result<bool, String>>,
 }
 
 impl Delete {

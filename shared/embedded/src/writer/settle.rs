@@ -59,7 +59,12 @@ impl Job for SettleJob {
             Settlement::Done => end(transaction, self.held.message, MessageState::Delivered, attempt),
             Settlement::Bury(letter) => {
                 bury(transaction, letter, self.held.message)?;
-                end(transaction, self.held.message, MessageState::Dead, attempt)
+                match (self.held.message, attempt) {
+                    (Some(message), Some(report)) => {
+                        transaction.note_attempt_of(message, MessageState::Dead, None, report)
+                    }
+                    _ => Ok(()),
+                }
             }
             Settlement::Retry(entry) => {
                 self.ended = false;

@@ -128,28 +128,30 @@ impl<'a> Transaction<'a> {
         listing::write(&mut *self.prepare(listing::INSERT)?, no, listing, entry)
     }
 
-    /// Begins a message's next generation in its place. Its listing may differ from the one before, as it was read
-    /// with other routes: the look-ups follow at once, whether it was in them or not.
+    /// Begins a message's next generation in its place. Its listing may differ from the one before: it was read with
+    /// other routes.
     pub(crate) fn renew_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<()> {
         self.delete_finds(no)?;
         listing::write(&mut *self.prepare(listing::RENEW)?, no, listing, entry)?;
-        for key in self.find_keys(no)? {
-            self.prepare("INSERT OR IGNORE INTO finds (key, message) VALUES (?1, ?2)")?.execute([key, no])?;
+        // The look-ups may have passed this place.
+        let mut insert = self.prepare("INSERT OR IGNORE INTO finds (key, message) VALUES (?1, ?2)")?;
+        for key in self.find_keys_of(no)? {
+            insert.execute([key, no])?;
         }
         Ok(())
     }
 
-    fn find_keys(&self, no: i64) -> rusqlite::Result<Vec<i64>> {
-        let keys = self
-            .prepare(&format!("SELECT {FIND_COLUMNS} FROM messages WHERE no = ?1"))?
-            .query_row([no], |row| readable(find_keys(row)))
-            .optional()?;
+    fn find_keys_of(&self, no: i64) -> rusqlite::Result<Vec<i64>> {
+        let sql = format!("SELECT {FIND_COLUMNS} FROM messages WHERE no = ?1");
+        let keys = self.prepare(&sql)?.query_row([no], |row| readable(find_keys(row))).optional()?;
         Ok(keys.flatten().unwrap_or_default())
     }
 
+    /// Takes a message out of the look-ups; its row says which they are.
     fn delete_finds(&self, no: i64) -> rusqlite::Result<()> {
-        for key in self.find_keys(no)? {
-            self.prepare("DELETE FROM finds WHERE key = ?1 AND message = ?2")?.execute([key, no])?;
+        let mut delete = self.prepare("DELETE FROM finds WHERE key = ?1 AND message = ?2")?;
+        for key in self.find_keys_of(no)? {
+            delete.execute([key, no])?;
         }
         Ok(())
     }
@@ -159,25 +161,6 @@ impl<'a> Transaction<'a> {
         self.delete_finds(no)?;
         self.prepare("DELETE FROM attempts WHERE message = ?1")?.execute([no])?;
         self.prepare("DELETE FROM messages WHERE no = ?1")?.execute([no])?;
-        Ok(())
-    }
-
-    /// The message came to its end.
-    pub(crate) fn end_message(&mut self, no: i64, state: MessageState) -> rusqlite::Result<()> {
-        self.prepare("UPDATE messages SET state = ?2, entry = NULL, cancelling = 0, ended_at = ?3 WHERE no = ?1")?
-            .execute([no, state_number(state), self.now])?;
-        Ok(())
-    }
-
-    /// Writes a dead letter, of which its message tells.
-    pub(crate) fn bury(&mut self, row: &LetterRow, message: Option<i64>) -> rusqlite::Result<()> {
-        row.insert(&mut *self.prepare(LETTER_INSERT)?)?;
-        let Some(message) = message else { return Ok(()) };
-        self.prepare(
-            "UPDATE messages SET letter =
-                 (SELECT no FROM dead_letters WHERE id = ?2 AND generation = ?3 AND entry_sent_at = ?4) WHERE no = ?1",
-        )?
-        .execute(params![message, row.letter.id, row.letter.generation, row.letter.entry_sent_at.millis()])?;
         Ok(())
     }
 
@@ -203,8 +186,28 @@ impl<'a> Transaction<'a> {
             report.error.as_ref().map(ErrorRecord::to_json),
             answer.map(|answer| answer.status),
             body,
-            answer.filter(|answer| answer.truncated).map(|_| 1),
+            answer.map(|answer| answer.truncated),
         ])?;
+        Ok(())
+    }
+
+    /// The message came to its end.
+    pub(crate) fn end_message(&mut self, no: i64, state: MessageState) -> rusqlite::Result<()> {
+        self.prepare("UPDATE messages SET state = ?2, entry = NULL, cancelling = 0, ended_at = ?3 WHERE no = ?1")?
+            .execute([no, state_number(state), self.now])?;
+        Ok(())
+    }
+
+    /// Writes a dead letter, and ends its message with it.
+    pub(crate) fn bury(&mut self, row: &LetterRow, message: Option<i64>) -> rusqlite::Result<()> {
+        row.insert(&mut *self.prepare(LETTER_INSERT)?)?;
+        let Some(message) = message else { return Ok(()) };
+        self.end_message(message, MessageState::Dead)?;
+        self.prepare(
+            "UPDATE messages SET letter =
+                 (SELECT no FROM dead_letters WHERE id = ?2 AND generation = ?3 AND entry_sent_at = ?4) WHERE no = ?1",
+        )?
+        .execute(params![message, row.letter.id, row.letter.generation, row.letter.entry_sent_at.millis()])?;
         Ok(())
     }
 }

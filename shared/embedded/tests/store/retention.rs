@@ -43,6 +43,7 @@ async fn what_has_ended_goes_with_all_that_belongs_to_it_and_what_waits_stays() 
     let world = later(world, 8 * DAY, |_| ());
     until(|| world.sql("SELECT count(*) FROM messages") == 2).await;
     assert_eq!(world.state("dead").await, MessageState::Dead);
+    until(|| world.sql("SELECT count(DISTINCT message) FROM finds") == 2).await;
     assert_eq!(world.sql("SELECT count(*) FROM attempts"), 1);
     world.is_well();
     world.work("waiting", Outcome::Done).await;

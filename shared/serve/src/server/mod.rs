@@ -2,6 +2,8 @@
 
 mod body;
 mod connection;
+mod patience;
+mod refusal;
 
 use std::io;
 use std::sync::Arc;
@@ -10,37 +12,48 @@ use std::time::Duration;
 use chaski_core::api::{Api, Request, Response, handle};
 use chaski_core::ports::{Chance, Clock, Desk, Enqueue};
 use chaski_core::settings::LimitSettings;
-use tokio::io::AsyncWriteExt;
+use chaski_system::SystemChance;
+use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, unconstrained};
 use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
+use crate::beat::{BEAT, Beat};
+use crate::ending::Ending;
 use crate::metrics::Metrics;
+pub use patience::Patience;
+use refusal::RequestIds;
 
-/// A TLS handshake ends within this time.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Bodies of all requests that are being read or answered, in KiB.
 const BODIES_KIB: usize = 64 * 1_024;
 /// How long accepting rests when the system has no descriptor left.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(100);
-
-/// What a connection too many is told.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
-content-type: application/problem+json\r\ncontent-length: 122\r\n\r\n\
-{\"type\":\"urn:chaski:problem:unavailable\",\"title\":\"Service unavailable\",\"status\":503,\"detail\":\"too many connections are open\"}";
+/// Callers who are told at the same time that there are too many; the rest is hung up on without a word.
+const TURNED_AWAY: usize = 64;
 
 /// Answers requests over the core's API.
 pub(crate) struct Server<E, C, R, D> {
     api: Api<E, C, R, D>,
     metrics: Arc<Metrics>,
     acceptor: Option<TlsAcceptor>,
+    patience: Patience,
     connections: Arc<Semaphore>,
     most: usize,
+    turned_away: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
-    /// Turns true when connections are to end after the request that they are at.
-    ending: watch::Sender<bool>,
+    ids: RequestIds,
+    ending: Ending,
+}
+
+/// What a server is made of, besides its API.
+pub(crate) struct Frame {
+    pub(crate) limits: LimitSettings,
+    pub(crate) patience: Patience,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) acceptor: Option<TlsAcceptor>,
+    pub(crate) ending: Ending,
 }
 
 impl<E, C, R, D> Server<E, C, R, D>
@@ -50,30 +63,40 @@ where
     R: Chance + 'static,
     D: Desk + 'static,
 {
-    pub(crate) fn new(
-        api: Api<E, C, R, D>,
-        limits: LimitSettings,
-        metrics: Arc<Metrics>,
-        acceptor: Option<TlsAcceptor>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(api: Api<E, C, R, D>, frame: Frame) -> Arc<Self> {
+        let Frame { limits, patience, metrics, acceptor, ending } = frame;
         let most = usize::try_from(limits.connections).unwrap_or(Semaphore::MAX_PERMITS);
         Arc::new(Self {
             api,
             metrics,
             acceptor,
+            patience,
             connections: Arc::new(Semaphore::new(most)),
             most,
+            turned_away: Arc::new(Semaphore::new(TURNED_AWAY)),
             bodies: Arc::new(Semaphore::new(BODIES_KIB)),
-            ending: watch::Sender::new(false),
+            ids: RequestIds::new(&SystemChance),
+            ending,
         })
     }
 
-    /// Accepts connections until the task is aborted.
-    pub(crate) fn start(self: Arc<Self>, listener: TcpListener) -> JoinHandle<()> {
+    /// Accepts connections until the end begins; the beat says that it still does.
+    pub(crate) fn start(self: Arc<Self>, listener: TcpListener, beat: Arc<Beat>) -> JoinHandle<()> {
         tokio::spawn(async move {
+            let mut tick = tokio::time::interval(BEAT);
+            let ending = self.ending.begun();
+            tokio::pin!(ending);
             loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => self.clone().take(stream),
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    _ = tick.tick() => {
+                        beat.mark();
+                        continue;
+                    }
+                    () = &mut ending => break,
+                };
+                match accepted {
+                    Ok((stream, _)) => self.take(stream),
                     Err(error) => {
                         // One caller's fault is not worth a word; a lack of descriptors needs a pause.
                         if !is_the_callers(&error) {
@@ -83,38 +106,47 @@ where
                     }
                 }
             }
+            // Who came before is served: closing the door would reset the connections that wait in front of it.
+            while let Some(Ok((stream, _))) = unconstrained(listener.accept()).now_or_never() {
+                self.take(stream);
+            }
         })
     }
 
-    fn take(self: Arc<Self>, mut stream: TcpStream) {
-        let Ok(place) = self.connections.clone().try_acquire_owned() else {
-            tokio::spawn(async move {
-                // Whoever does not read it has hung up, or will.
-                let _ = stream.write_all(FULL).await;
-                let _ = stream.shutdown().await;
-            });
-            return;
-        };
+    fn take(self: &Arc<Self>, stream: TcpStream) {
         // Answers are written whole: waiting for more of them would only cost time.
         let _ = stream.set_nodelay(true);
-        self.metrics.connections.inc();
+        let server = self.clone();
+        let Ok(place) = self.connections.clone().try_acquire_owned() else {
+            // There is no word for a caller who expects TLS.
+            if self.acceptor.is_none()
+                && let Ok(place) = self.turned_away.clone().try_acquire_owned()
+            {
+                tokio::spawn(async move {
+                    refusal::turn_away(stream, &server.ids.next(), server.patience).await;
+                    drop(place);
+                });
+            }
+            return;
+        };
+        let open = self.metrics.connection();
         tokio::spawn(async move {
-            match &self.acceptor {
-                None => connection::serve(&self, stream).await,
+            match &server.acceptor {
+                None => connection::serve(&server, stream).await,
                 Some(acceptor) => {
-                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                        connection::serve(&self, stream).await;
+                    if let Ok(Ok(stream)) =
+                        tokio::time::timeout(server.patience.handshake, acceptor.accept(stream)).await
+                    {
+                        connection::serve(&server, stream).await;
                     }
                 }
             }
-            self.metrics.connections.dec();
-            drop(place);
+            drop((open, place));
         });
     }
 
-    /// Ends every connection after the request that it is at; returns when none is left.
-    pub(crate) async fn drain(&self) {
-        self.ending.send_replace(true);
+    /// Returns when no connection is left, after the end has begun and accepting is over.
+    pub(crate) async fn drained(&self) {
         let all = u32::try_from(self.most).unwrap_or(u32::MAX);
         // Nobody closes the semaphore.
         drop(self.connections.acquire_many(all).await);
