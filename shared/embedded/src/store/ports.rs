@@ -164,7 +164,7 @@ impl DeadLetters for Store {
     async fn replay(&self, letter: &DeadLetter, entry: &Entry) -> Result<Replayed, DeskError> {
         let (job, told) = Replay::new(letter, entry.clone());
         self.hand_in(job);
-        answer(told).await
+        answer(told).await?.map_err(DeskError::Refused)
     }
 
     async fn delete(&self, id: &str, generation: u32, whose: &Whose) -> Result<bool, DeskError> {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 use tracing::error;
 
 pub(crate) use cancel::Cancel;
@@ -182,6 +182,9 @@ fn is_full(error: &rusqlite::Error) -> bool {
 
 /// Whether the error says that the file holds something else than what was written.
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+    // Only a row that was damaged before can be of another kind, or lack a value: what is written is neither.
+    let row = [ffi::SQLITE_CONSTRAINT_DATATYPE, ffi::SQLITE_CONSTRAINT_NOTNULL];
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        || error.sqlite_error().is_some_and(|error| row.contains(&error.extended_code))
         || is_unreadable(error)
 }

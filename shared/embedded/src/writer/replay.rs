@@ -10,13 +10,16 @@ use super::{Job, Told, Transaction};
 use crate::row::{EntryRow, LETTER_COLUMNS, LetterRow, readable};
 use crate::store::Shared;
 
+/// What came of a replay, or why it is refused.
+pub(crate) type Fate = Result<Replayed, String>;
+
 /// A dead letter's next generation.
 pub(crate) struct Replay {
     key: Key,
     entry: Entry,
-    fate: Result<Replayed, String>,
+    fate: Fate,
     written: Option<EntryRow>,
-    reply: oneshot::Sender<Result<Replayed, String>>,
+    reply: oneshot::Sender<Result<Fate, String>>,
 }
 
 /// Which dead letter: what every home's record is known by.
@@ -27,7 +30,7 @@ struct Key {
 }
 
 impl Replay {
-    pub(crate) fn new(letter: &DeadLetter, entry: Entry) -> (Box<Self>, Told<Replayed>) {
+    pub(crate) fn new(letter: &DeadLetter, entry: Entry) -> (Box<Self>, Told<Fate>) {
         let (reply, told) = oneshot::channel();
         let (id, generation) = (letter.id.clone(), letter.generation);
         let key = Key { id, generation, entry_sent_at: letter.entry_sent_at.millis() };
@@ -35,7 +38,7 @@ impl Replay {
     }
 
     /// The letter's number, where it may be sent again.
-    fn find(&self, transaction: &Transaction<'_>) -> rusqlite::Result<Result<i64, Result<Replayed, String>>> {
+    fn find(&self, transaction: &Transaction<'_>) -> rusqlite::Result<Result<i64, Fate>> {
         let Key { id, generation, entry_sent_at } = &self.key;
         let found = transaction
             .prepare(&format!(
@@ -96,7 +99,7 @@ impl Job for Replay {
         if let Some(row) = self.written {
             publish(shared, connection, row);
         }
-        let _ = self.reply.send(self.fate);
+        let _ = self.reply.send(Ok(self.fate));
     }
 
     fn failed(self: Box<Self>, _: &Shared, why: &str) {

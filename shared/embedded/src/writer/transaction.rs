@@ -8,7 +8,9 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::finds::{FIND_COLUMNS, find_keys};
 use crate::queues::QueueTable;
-use crate::row::{ENTRY_INSERT, EntryRow, IdValue, LETTER_INSERT, LetterRow, listing, state_number, state_of};
+use crate::row::{
+    ENTRY_INSERT, EntryRow, IdValue, LETTER_INSERT, LetterRow, listing, readable, state_number, state_of,
+};
 use crate::schedule::Millis;
 use crate::store::Shared;
 
@@ -141,7 +143,8 @@ impl<'a> Transaction<'a> {
 
     fn find_keys_of(&self, no: i64) -> rusqlite::Result<Vec<i64>> {
         let sql = format!("SELECT {FIND_COLUMNS} FROM messages WHERE no = ?1");
-        Ok(self.prepare(&sql)?.query_row([no], find_keys).optional()?.unwrap_or_default())
+        let keys = self.prepare(&sql)?.query_row([no], |row| readable(find_keys(row))).optional()?;
+        Ok(keys.flatten().unwrap_or_default())
     }
 
     /// Takes a message out of the look-ups; its row says which they are.

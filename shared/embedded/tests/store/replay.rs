@@ -221,7 +221,7 @@ async fn a_letter_that_a_flipped_bit_has_changed_is_not_sent_again() {
     let world = world.reopened();
     let letter = buried(&world, "m").await.letter;
     let refused = world.store.replay(&letter, &again("m", "m", 2)).await;
-    assert!(matches!(refused, Err(DeskError::Unavailable(why)) if why.contains("damaged")));
+    assert!(matches!(refused, Err(DeskError::Refused(why)) if why.contains("damaged")));
     // One that is damaged stands in nobody's way.
     let listed = world.store.for_replay(&DeadLetterFilter::default(), &page(1)).await.unwrap();
     assert_eq!(listed.items.iter().map(|buried| buried.letter.id.as_str()).collect::<Vec<_>>(), ["n"]);
