@@ -12,7 +12,7 @@ stack = $(if $(ENV),--stack chaski-$(ENV),--local)
 cargo_test := cargo test --workspace --locked --no-fail-fast
 
 # Nothing here is a file's name. The targets share target/ and ports, and cargo uses all cores by itself.
-.PHONY: help setup build run test coverage lint local local-down package deploy smoke canary rollback \
+.PHONY: help setup build run release test coverage lint local local-down package deploy smoke canary rollback \
 	bench bench-peers bench-lambda mutants skew template clean
 .NOTPARALLEL:
 
@@ -26,8 +26,12 @@ build: ## build the functions for this machine (ARGS=--arm64: for AWS)
 	$(setup) sam
 	infra/bin/build $(or $(ARGS),--host)
 
-run: local ## the local stack in the foreground, with its log, until Ctrl-C
-	@trap infra/local/down EXIT; trap exit INT TERM; tail -n 0 -F .local/ministack.log
+run: ## the dispatcher on the embedded store in ./chaski-data, in the foreground (ARGS="--listen 127.0.0.1:9090")
+	cargo build --locked -p chaski
+	@exec target/debug/chaski serve --allow-private-targets $(ARGS)
+
+release: ## chaski as it is shipped: target/serve/chaski
+	cargo build --locked --profile serve -p chaski
 
 test: ## all tests, the end-to-end ones against the functions deployed on a local AWS
 	$(setup) ministack sam oracles

@@ -54,11 +54,12 @@ holds! {
 }
 
 /// A seed, given or new, that repeats a run.
+#[expect(clippy::print_stdout, reason = "shown when a test fails")]
 fn seed() -> anyhow::Result<u64> {
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let given = std::env::var("CHASKI_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or(u64::from(clock.subsec_nanos()));
-    eprintln!("CHASKI_SEED={seed} repeats this run");
+    println!("CHASKI_SEED={seed} repeats this run");
     Ok(seed)
 }
 

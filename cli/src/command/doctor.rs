@@ -10,21 +10,42 @@ use crate::output::{Column, Output, Progress, Table, count, plain};
 /// Check a store: what is damaged, and what is out of balance
 ///
 /// Reads every row and every page of the store in a folder and changes nothing. Damaged entries are never delivered;
-/// this names them before the dispatcher meets them.
+/// this names them before the dispatcher meets them. With --repair, while no server has the store open, look-ups are
+/// built anew from the rows; where the file itself is damaged, what can be read is saved into a new one and the damaged
+/// one is kept beside it.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  chaski doctor --data /var/lib/chaski")]
+#[command(after_help = "\
+Examples:
+  chaski doctor --data /var/lib/chaski
+  chaski doctor --data /var/lib/chaski --repair")]
 pub(super) struct Doctor {
     /// The store's folder
     #[arg(long, value_name = "DIR", default_value = "./chaski-data")]
     data: PathBuf,
+    /// Mend what can be mended
+    #[arg(long)]
+    repair: bool,
 }
+
+/// Findings that a person reads.
+const SHOWN: usize = 50;
 
 const COLUMNS: [Column; 2] = [Column::whole("WHERE"), Column::shrinks("WHAT")];
 
 impl Doctor {
     pub(super) fn run(&self, output: Output) -> Result<(), Failure> {
         let progress = Progress::new(None);
-        let report = chaski_embedded::examine(&self.data, &mut |part| progress.at(0, format!("reads {part}")));
+        let mut step = |part: &str| progress.at(0, format!("reads {part}"));
+        let report = if self.repair {
+            chaski_embedded::repair(&self.data, &mut step).map(|repaired| {
+                if repaired.salvaged {
+                    progress.talk("the file was damaged: what could be read is in a new one, the old one is kept");
+                }
+                repaired.left
+            })
+        } else {
+            chaski_embedded::examine(&self.data, &mut step)
+        };
         drop(progress);
         let report = report.map_err(Failure::Failed)?;
         if output.json {
@@ -43,6 +64,9 @@ impl Doctor {
                 report.findings.iter().map(|finding| vec![plain(&finding.place), plain(&finding.detail)]).collect();
             let mut table = Table::new(&COLUMNS);
             output.table(&mut table, &findings)?;
+            if report.findings.len() > SHOWN {
+                output.line(&format!("and {} more; --json names them", report.findings.len() - SHOWN))?;
+            }
         }
         if report.findings.is_empty() {
             if !output.json {

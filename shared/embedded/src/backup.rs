@@ -16,6 +16,8 @@ pub(crate) fn copy(connection: &Connection, to: &Path) -> Look<u64> {
     let Some(text) = to.to_str() else {
         return Err(LookError::Refused(format!("{} is not UTF-8", to.display())));
     };
+    // A reader may not write; this writes into the copy alone.
+    connection.execute_batch("PRAGMA query_only = OFF")?;
     // Into another name first: a file under the name that was asked for is whole.
     let unfinished = format!("{text}.unfinished");
     let _ = std::fs::remove_file(&unfinished);

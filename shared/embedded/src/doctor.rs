@@ -5,8 +5,12 @@ use std::path::Path;
 use chaski_core::ledger::MessageState;
 use rusqlite::{Connection, OpenFlags, Row};
 
+use crate::finds::{FIND_COLUMNS, find_keys, found_up_to};
 use crate::folder::DATABASE;
-use crate::row::{ENTRY_COLUMNS, EntryRow, LETTER_COLUMNS, LISTING_COLUMNS, LetterRow, ListingRow, state_number};
+use crate::row::{
+    ATTEMPT_COLUMNS, AttemptRow, ENTRY_COLUMNS, EntryRow, LETTER_COLUMNS, LISTING_COLUMNS, LetterRow, ListingRow,
+    readable, state_number,
+};
 use crate::schema;
 
 /// Something that is not as it should be.
@@ -54,18 +58,47 @@ pub fn examine(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<Report, 
         Ok(connection)
     };
     let connection = open().map_err(|error| format!("the store can't be opened: {error}"))?;
+    let application = connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
+    if application.is_ok_and(|application| (application ^ schema::APPLICATION_ID).count_ones() > 2) {
+        return Err(format!("{} is no store of Chaski", path.display()));
+    }
     let mut report = Report::default();
     progress("structure");
     structure(&connection, &mut report);
     progress("entries");
-    rows(&connection, &mut report, "entries", ENTRY_COLUMNS, &|row| Ok(EntryRow::read(row)?.1));
+    rows(&connection, &mut report, "entries", ENTRY_COLUMNS, 0, &|row| Ok(EntryRow::read(row)?.1));
     progress("messages");
-    rows(&connection, &mut report, "messages", LISTING_COLUMNS, &|row| Ok(ListingRow::read(row)?.1));
+    rows(&connection, &mut report, "messages", LISTING_COLUMNS, 0, &|row| Ok(ListingRow::read(row)?.1));
     progress("dead_letters");
-    rows(&connection, &mut report, "dead_letters", LETTER_COLUMNS, &|row| Ok(LetterRow::read(row)?.1));
+    let letters = format!("{LETTER_COLUMNS}, no");
+    rows(&connection, &mut report, "dead_letters", &letters, 21, &|row| Ok(LetterRow::read(row)?.1));
+    progress("attempts");
+    rows(&connection, &mut report, "attempts of message", ATTEMPT_COLUMNS, 0, &|row| Ok(AttemptRow::read(row)?.1));
     progress("balance");
     balance(&connection, &mut report);
+    if let Err(error) = finds(&connection, &mut report) {
+        report.find("finds", format!("can't be compared: {error}"));
+    }
     Ok(report)
+}
+
+/// The look-ups of messages against their rows, up to where the look-ups reach.
+fn finds(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+    let up_to = found_up_to(connection)?;
+    let mut there = connection.prepare("SELECT 1 FROM finds WHERE key = ?1 AND message = ?2")?;
+    let mut statement = connection.prepare(&format!("SELECT {FIND_COLUMNS}, no FROM messages WHERE no <= ?1"))?;
+    let mut rows = statement.query([up_to])?;
+    while let Some(row) = rows.next()? {
+        let no: i64 = row.get(4)?;
+        // One that can't be read was named with the rows.
+        for key in readable(find_keys(row))?.unwrap_or_default() {
+            if !there.exists([key, no])? {
+                report.find(format!("messages {no}"), "is not found by what it says");
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The file as SQLite sees it: pages, order, look-ups against rows.
@@ -82,24 +115,28 @@ fn structure(connection: &Connection, report: &mut Report) {
         Ok(lines) => lines.into_iter().filter(|line| line != "ok").for_each(|line| report.find("file", line)),
         Err(error) => report.find("file", error.to_string()),
     }
+    if !schema::is_whole(connection).unwrap_or(false) {
+        report.find("file", "lacks a table or a look-up");
+    }
 }
 
-/// Every row's checksum.
+/// Every row's checksum. `number` is the column by which a row is named.
 fn rows(
     connection: &Connection,
     report: &mut Report,
     table: &'static str,
     columns: &str,
+    number: usize,
     whole: &dyn Fn(&Row<'_>) -> rusqlite::Result<bool>,
 ) {
     let mut count = 0;
+    let name = table.split(' ').next().unwrap_or(table);
     let mut read = |report: &mut Report| -> rusqlite::Result<()> {
-        let mut statement = connection.prepare(&format!("SELECT {columns}, rowid FROM {table} NOT INDEXED"))?;
-        let last = statement.column_count() - 1;
+        let mut statement = connection.prepare(&format!("SELECT {columns} FROM {name} NOT INDEXED"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             count += 1;
-            let place = || format!("{table} {}", row.get::<_, i64>(last).unwrap_or_default());
+            let place = || format!("{table} {}", row.get::<_, i64>(number).unwrap_or_default());
             match whole(row) {
                 Ok(true) => {}
                 Ok(false) => report.find(place(), "does not match its checksum"),
@@ -111,7 +148,7 @@ fn rows(
     if let Err(error) = read(report) {
         report.find(table, format!("reading ended: {error}"));
     }
-    report.rows.push((table, count));
+    report.rows.push((name, count));
 }
 
 /// accepted = pending + ended: every message that is not at its end has its entry, every entry its message, and
@@ -138,16 +175,21 @@ fn balance(connection: &Connection, report: &mut Report) {
         ),
         (
             "messages",
-            "is dead and has no dead letter",
-            "SELECT no FROM messages WHERE state = 4
-             AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE dead_letters.accepted_no = messages.no)
-             AND NOT EXISTS (SELECT 1 FROM store WHERE key = 'letters_deleted')"
+            "is dead, and its dead letter is not there",
+            "SELECT no FROM messages WHERE letter IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE dead_letters.no = messages.letter)"
                 .to_owned(),
         ),
         (
             "queues",
             "has another depth than its entries count",
             "SELECT no FROM queues WHERE depth <> (SELECT count(*) FROM entries WHERE entries.queue = queues.no)"
+                .to_owned(),
+        ),
+        (
+            "entries",
+            "stands in a queue that is not there",
+            "SELECT seq FROM entries WHERE NOT EXISTS (SELECT 1 FROM queues WHERE queues.no = entries.queue)"
                 .to_owned(),
         ),
     ];

@@ -19,6 +19,12 @@ pub enum OpenError {
     /// It is no store, or one of another kind.
     #[error("data: {0} is no store of Chaski")]
     Foreign(PathBuf),
+    /// A store was there, and its database is gone or empty.
+    #[error(
+        "data: the database of the store in {0} is gone or empty; put a backup there as chaski.db, or choose another \
+         folder to begin anew"
+    )]
+    Gone(PathBuf),
     /// A later version wrote it.
     #[error("data: the store in {folder} has format {found}, this version knows up to {known}; use a newer chaski")]
     Later {

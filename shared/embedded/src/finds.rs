@@ -7,6 +7,8 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
 
+use crate::row::{readable, text_if};
+
 /// What messages are found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Find {
@@ -35,7 +37,8 @@ pub(crate) const FIND_COLUMNS: &str = "subject, client, host, labels";
 
 /// All keys of a message.
 pub(crate) fn find_keys(row: &Row<'_>) -> rusqlite::Result<Vec<i64>> {
-    let text = |column: usize| row.get::<_, Option<String>>(column);
+    // A damaged text is found by whatever it reads as.
+    let text = |column: usize| text_if(row, column);
     let mut keys = Vec::new();
     keys.extend(text(0)?.map(|subject| Find::Subject.key(&subject)));
     keys.extend(text(1)?.map(|client| Find::Client.key(&client)));
@@ -67,7 +70,7 @@ pub(crate) fn tail(connection: &Connection, messages: usize) -> rusqlite::Result
     while let Some(row) = rows.next()? {
         let no = row.get(4)?;
         last = Some(no);
-        found.extend(find_keys(row)?.into_iter().map(|key| (key, no)));
+        found.extend(readable(find_keys(row))?.into_iter().flatten().map(|key| (key, no)));
     }
     found.sort_unstable();
     Ok((found, last))

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 use tracing::warn;
 
 use crate::look::Readers;
-use crate::row::{ENTRY_COLUMNS, EntryRow};
+use crate::row::{ENTRY_COLUMNS, EntryRow, readable};
 use crate::schedule::{LINE_ENTRIES, Millis, Offer, Wants};
 use crate::store::Shared;
 use crate::writer::{Desk, SetAside, is_damage};
@@ -237,20 +237,16 @@ impl Loader<'_> {
     fn set_damaged_aside(&mut self) {
         let Aside { entries, lines } = std::mem::take(&mut self.aside);
         if !entries.is_empty() {
-            self.desk.hand_in(Box::new(SetAside { entries, lines }), self.shared);
+            self.desk.hand_in(SetAside::new(entries, lines), self.shared);
         }
     }
 }
 
 /// Reads a row; one whose values are of another kind, or are not what was written, is damaged.
 fn read(row: &Row<'_>) -> rusqlite::Result<Read> {
-    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
-    match EntryRow::read(row) {
-        Ok((entry, true)) => Ok(Read::Whole(entry)),
-        Ok((entry, false)) => Ok(Read::Damaged(entry.seq)),
-        Err(FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)) => {
-            Ok(Read::Damaged(row.get(0)?))
-        }
-        Err(error) => Err(error),
-    }
+    Ok(match readable(EntryRow::read(row))? {
+        Some((entry, true)) => Read::Whole(entry),
+        Some((entry, false)) => Read::Damaged(entry.seq),
+        None => Read::Damaged(row.get(0)?),
+    })
 }

@@ -9,13 +9,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chaski_core::settings::RetentionSettings;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use crate::finds;
 use crate::look::Readers;
 use crate::schedule::Millis;
 use crate::store::{Shared, millis};
-use crate::writer::{Desk, DropPages, Fold, Index, Progress, Purge, is_damage};
+use crate::writer::{Desk, DropPages, Fold, Index, PURGE_ROWS, Purge, is_damage};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
@@ -23,6 +23,13 @@ const LOOK: Duration = Duration::from_millis(250);
 const LOG_BYTES: u64 = 32 * 1_024 * 1_024;
 /// Between two passes of the retention.
 const PURGE: Duration = Duration::from_secs(10);
+/// And at least so many times what the last one took.
+const PURGE_PART: u32 = 20;
+/// Messages whose time is over; a dead one has the time of its dead letter.
+const MESSAGES: &str =
+    "SELECT no FROM messages WHERE no > ?1 AND ended_at < ?2 AND letter IS NULL ORDER BY no LIMIT ?3";
+/// Dead letters whose time is over.
+const LETTERS: &str = "SELECT no FROM dead_letters WHERE no > ?1 AND died_at < ?2 ORDER BY no LIMIT ?3";
 /// The look-ups are written when so many messages are not in them …
 const TAIL: i64 = 20_000;
 /// … or when some are not and it is quiet: fewer than this came since the last look.
@@ -48,7 +55,9 @@ pub(crate) fn start(
             Err(error) => return shared.fail(&format!("the store can't be read: {error}"), is_damage(&error)),
         };
         let mut keeper = Keeper { shared: &shared, connection, desk, retention, log, tail: 0 };
-        keeper.run();
+        if let Err(error) = keeper.run() {
+            shared.fail(&format!("reading failed: {error}"), is_damage(&error));
+        }
     })
 }
 
@@ -63,23 +72,27 @@ struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    fn run(&mut self) {
-        let mut purged: Option<Instant> = None;
+    fn run(&mut self) -> rusqlite::Result<()> {
+        let mut purged: Option<(Instant, Duration)> = None;
         while !self.shared.is_closing() {
             if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
                 self.fold();
             }
-            if self.shared.is_taking().is_ok() && self.index().is_none() {
-                return;
+            if self.shared.is_taking().is_ok() && self.index()?.is_none() {
+                return Ok(());
             }
-            if purged.is_none_or(|at| at.elapsed() >= PURGE) && self.shared.is_taking().is_ok() {
-                if self.purge().is_none() {
-                    return;
+            // Looking through a large ledger takes no more than a part of the time.
+            let is_time = purged.is_none_or(|(at, took)| at.elapsed() >= PURGE.max(took * PURGE_PART));
+            if is_time && self.shared.is_taking().is_ok() {
+                let began = Instant::now();
+                if self.purge()?.is_none() {
+                    return Ok(());
                 }
-                purged = Some(Instant::now());
+                purged = Some((Instant::now(), began.elapsed()));
             }
             std::thread::park_timeout(LOOK);
         }
+        Ok(())
     }
 
     /// Folds the log into the file: most of it beside the writer, and the rest, which came meanwhile, within it, so
@@ -91,85 +104,86 @@ impl Keeper<'_> {
     }
 
     /// Writes the look-ups of the tail, if it is long or nothing else is to be done; `None` when the store has ended.
-    fn index(&mut self) -> Option<()> {
-        let tail = self.read(finds::tail_length)?;
+    fn index(&mut self) -> rusqlite::Result<Option<()>> {
+        let tail = finds::tail_length(&self.connection)?;
         let quiet = tail > 0 && tail - self.tail < QUIET;
         self.tail = tail;
         if tail < TAIL && !quiet {
-            return Some(());
+            return Ok(Some(()));
         }
-        let (keys, last) = self.read(|connection| finds::tail(connection, INDEX_MESSAGES))?;
+        let (keys, last) = finds::tail(&self.connection, INDEX_MESSAGES)?;
         let mut steps = keys.chunks(INDEX_STEP).peekable();
         while let Some(step) = steps.next() {
             let began = Instant::now();
             let up_to = last.filter(|_| steps.peek().is_none());
             let (reply, told) = channel();
             self.desk.hand_in(Box::new(Index { keys: step.to_vec(), up_to, reply }), self.shared);
-            told.recv().ok()?;
-            if self.shared.is_closing() {
-                return None;
+            if told.recv().is_err() || self.shared.is_closing() {
+                return Ok(None);
             }
             std::thread::park_timeout(began.elapsed());
         }
-        Some(())
+        Ok(Some(()))
     }
 
-    /// Reads; `None` when the store has ended, or ends with this.
-    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Option<T> {
-        match read(&self.connection) {
-            Ok(read) => Some(read),
-            Err(error) => {
-                self.shared.fail(&format!("reading failed: {error}"), is_damage(&error));
-                None
-            }
-        }
-    }
-
-    /// One pass of the retention; `None` when the store has ended.
-    fn purge(&self) -> Option<()> {
-        let mut progress = Progress::default();
-        let mut deleted = 0;
-        while !progress.through && !self.shared.is_closing() {
+    /// One pass of the retention; `None` when the store has ended. What is over is looked for beside the writer.
+    fn purge(&self) -> rusqlite::Result<Option<()>> {
+        let now = self.shared.clock.now();
+        let before = |span: Option<Duration>| span.map_or(Millis::MIN, |span| now - millis(span));
+        let (ended_before, died_before) = (before(self.retention.delivered), before(self.retention.dead));
+        let (mut message, mut letter, mut deleted) = (i64::MIN, i64::MIN, 0);
+        while !self.shared.is_closing() {
             let began = Instant::now();
             let (reply, told) = channel();
-            let now = self.shared.clock.now();
-            let before = |span: Duration| -> Millis { now - millis(span) };
-            let purge = Purge {
-                from: progress,
-                ended_before: self.retention.delivered.map(before),
-                died_before: self.retention.dead.map(before),
-                moved_before: before(self.retention.keys),
-                reply,
-            };
-            self.desk.hand_in(Box::new(purge), self.shared);
-            progress = told.recv().ok()?;
-            deleted += progress.deleted;
-            // The others have at least as much of the writer's time.
-            if progress.deleted > 0 {
-                std::thread::park_timeout(began.elapsed());
+            let mut purge = Purge::new(ended_before, now - millis(self.retention.keys), reply);
+            purge.messages = self.find(MESSAGES, message, ended_before)?;
+            purge.letters = self.find(LETTERS, letter, died_before)?;
+            message = purge.messages.last().copied().unwrap_or(message);
+            letter = purge.letters.last().copied().unwrap_or(letter);
+            let found = purge.messages.len().max(purge.letters.len());
+            self.desk.hand_in(purge, self.shared);
+            let Ok((gone, moves)) = told.recv() else { return Ok(None) };
+            deleted += gone;
+            if found.max(moves) < PURGE_ROWS {
+                break;
             }
+            // The others have at least as much of the writer's time.
+            std::thread::park_timeout(began.elapsed());
         }
         if deleted > 0 {
-            self.give_back_pages()?;
+            return self.give_back_pages();
         }
-        Some(())
+        Ok(Some(()))
     }
 
-    fn give_back_pages(&self) -> Option<()> {
-        let number = |pragma: &str| self.connection.query_row(pragma, [], |row| row.get::<_, i64>(0)).ok();
-        loop {
-            let (free, all) = (number("PRAGMA freelist_count")?, number("PRAGMA page_count")?);
-            if free <= all / FREE_PART || self.shared.is_closing() {
-                return Some(());
-            }
+    fn find(&self, sql: &str, above: i64, before: Millis) -> rusqlite::Result<Vec<i64>> {
+        if before == Millis::MIN {
+            return Ok(Vec::new());
+        }
+        let mut query = self.connection.prepare_cached(sql)?;
+        query.query_map(params![above, before, PURGE_ROWS], |row| row.get(0))?.collect()
+    }
+
+    fn give_back_pages(&self) -> rusqlite::Result<Option<()>> {
+        let number = |pragma: &str| self.connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+        let mut given = false;
+        while number("PRAGMA freelist_count")? > number("PRAGMA page_count")? / FREE_PART && !self.shared.is_closing() {
             let began = Instant::now();
             let (reply, told) = channel();
             self.desk.hand_in(DropPages::new(PAGES, reply), self.shared);
-            told.recv().ok()?;
+            if told.recv().is_err() {
+                return Ok(None);
+            }
+            given = true;
             if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
                 self.fold();
             }
             std::thread::park_timeout(began.elapsed());
         }
+        if given {
+            // The file itself becomes shorter when the log is folded into it.
+            self.fold();
+        }
+        Ok(Some(()))
     }
 }

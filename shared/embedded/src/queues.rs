@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chaski_core::queue::{QueueName, Tier};
 use chaski_core::route::Route;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::schedule::Millis;
 
@@ -26,10 +26,15 @@ impl QueueTable {
             .iter()
             .flat_map(|route| (0..route.shards).map(|shard| QueueName::Shard { route: route.name.clone(), shard }));
         let own: Vec<QueueName> = shards.chain(Tier::ALL.map(QueueName::Tier)).chain([QueueName::LastNet]).collect();
-        let mut insert = connection.prepare("INSERT INTO queues (name) VALUES (?1) ON CONFLICT DO NOTHING")?;
+        let change = connection.unchecked_transaction()?;
+        restore(connection, &own)?;
         for queue in &own {
-            insert.execute([queue.to_string()])?;
+            connection
+                .prepare_cached("INSERT INTO queues (name) VALUES (?1) ON CONFLICT DO NOTHING")?
+                .execute([queue.to_string()])?;
         }
+        connection.execute("INSERT OR IGNORE INTO store (key, value) SELECT 'queue ' || no, name FROM queues", [])?;
+        change.commit()?;
         let mut table = Self::default();
         let mut query = connection.prepare("SELECT no, name FROM queues")?;
         for row in query.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))? {
@@ -60,6 +65,36 @@ impl QueueTable {
     pub(crate) fn all(&self) -> &[i64] {
         &self.order
     }
+}
+
+/// Puts queues back that damage has taken away or renamed: the number is all that an entry has of its queue. Each
+/// stands in two tables, and the one of the two names that a route has is the right one.
+fn restore(connection: &Connection, own: &[QueueName]) -> rusqlite::Result<()> {
+    let kept: Vec<(i64, String)> = connection
+        .prepare(
+            "SELECT CAST(substr(key, 7) AS INTEGER), value FROM store
+             WHERE key GLOB 'queue [0-9]*' AND NOT EXISTS (SELECT 1 FROM queues WHERE 'queue ' || no = key AND name = value)",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (no, name) in kept {
+        let is_own = |name: &str| QueueName::parse(name).is_some_and(|name| own.contains(&name));
+        let now: Option<String> =
+            connection.query_row("SELECT name FROM queues WHERE no = ?1", [no], |row| row.get(0)).optional()?;
+        if now.is_some_and(|now| is_own(&now) && !is_own(&name)) {
+            connection.execute(
+                "UPDATE store SET value = (SELECT name FROM queues WHERE no = ?1) WHERE key = 'queue ' || ?1",
+                [no],
+            )?;
+        } else {
+            connection.execute("DELETE FROM queues WHERE no = ?1 OR name = ?2", params![no, name])?;
+            connection.execute(
+                "INSERT INTO queues (no, name, depth) VALUES (?1, ?2, (SELECT count(*) FROM entries WHERE queue = ?1))",
+                params![no, name],
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// What a queue did.

@@ -12,7 +12,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use super::clause::Clause;
 use super::{Look, LookError};
 use crate::finds::{Find, found_up_to};
-use crate::row::{IdValue, LISTING_COLUMNS, ListingRow, read_error, state_number, state_of};
+use crate::row::{
+    ATTEMPT_COLUMNS, AttemptRow, IdValue, LISTING_COLUMNS, ListingRow, read_error, readable, state_number, state_of,
+    text_if,
+};
 
 /// What a message's row holds beside its listing, with its place in a queue.
 const STANDING: &str = "messages.state, messages.cancelling, messages.ended_at, messages.error, messages.answer_status,
@@ -53,16 +56,19 @@ pub(crate) fn messages(
     };
     let columns = format!("{}, {STANDING}", qualified());
     let limit = page.limit.saturating_add(1);
-    let mut found =
-        search(connection, &columns, JOINS, &clause(filter, busy), filter, (below, limit), |row| read(row, busy))?;
+    // One that is damaged beyond reading stands in nobody's way; the doctor names it.
+    let mut found: Vec<(i64, Option<MessageRecord>)> =
+        search(connection, &columns, JOINS, &clause(filter, busy), filter, (below, limit), |row| {
+            Ok((row.get(0)?, readable(read(row, busy))?.map(|(_, record)| record)))
+        })?;
     let more = found.len() > page.limit;
     found.truncate(page.limit);
     let next_cursor = found.last().filter(|_| more).map(|(no, _)| no.to_string());
-    for (no, record) in &mut found {
+    for (no, record) in found.iter_mut().filter_map(|(no, record)| Some((no, record.as_mut()?))) {
         record.attempts = attempts(connection, *no, record.listing.generation)?;
         record.answer = None;
     }
-    Ok(Listed { items: found.into_iter().map(|(_, record)| record).collect(), next_cursor })
+    Ok(Listed { items: found.into_iter().filter_map(|(_, record)| record).collect(), next_cursor })
 }
 
 /// Places of messages that fit and are not at their end, the newest first, below a place.
@@ -144,7 +150,6 @@ fn clause(filter: &MessageFilter, busy: &HashSet<i64>) -> Clause {
     clause.target("messages", filter.target.as_ref());
     clause.between("messages.received_at", filter.from, filter.to);
     if let Some(state) = filter.state {
-        // Written out, as a value that is bound could not use a look-up that holds some states only.
         let numbers = busy.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
         clause.and_always(match state {
             MessageState::Delivering => format!("messages.no IN ({numbers})"),
@@ -153,6 +158,13 @@ fn clause(filter: &MessageFilter, busy: &HashSet<i64>) -> Clause {
             }
             _ => format!("messages.state = {}", state_number(state)),
         });
+        if matches!(
+            state,
+            MessageState::Retrying | MessageState::Dead | MessageState::Cancelled | MessageState::Expired
+        ) {
+            // In the look-up's own words, or SQLite does not see that it has them.
+            clause.and_always("messages.state IN (2, 4, 5, 6)".to_owned());
+        }
     }
     clause
 }
@@ -166,7 +178,7 @@ fn read(row: &Row<'_>, busy: &HashSet<i64>) -> rusqlite::Result<(i64, MessageRec
         listing,
         state,
         cancelling: row.get(14)?,
-        queue: row.get(21)?,
+        queue: text_if(row, 21)?,
         next_due: row.get::<_, Option<i64>>(20)?.map(Timestamp::from_millis),
         ended_at: row.get::<_, Option<i64>>(15)?.map(Timestamp::from_millis),
         attempts: Vec::new(),
@@ -178,25 +190,15 @@ fn read(row: &Row<'_>, busy: &HashSet<i64>) -> rusqlite::Result<(i64, MessageRec
                 truncated: row.get::<_, Option<bool>>(19)?.unwrap_or(false),
             }),
         },
-        error: row.get::<_, Option<String>>(16)?.as_deref().and_then(read_error),
+        error: text_if(row, 16)?.as_deref().and_then(read_error),
     };
     Ok((no, record))
 }
 
 fn attempts(connection: &Connection, message: i64, generation: u32) -> rusqlite::Result<Vec<(AttemptRecord, String)>> {
-    let sql = "SELECT n, at, tier, outcome, status, duration_ms, version FROM attempts
-        WHERE message = ?1 AND generation = ?2 ORDER BY n";
-    let read = |row: &Row<'_>| {
-        let record = AttemptRecord {
-            n: row.get(0)?,
-            at: Timestamp::from_millis(row.get(1)?),
-            tier: row.get(2)?,
-            outcome: row.get(3)?,
-            status: row.get(4)?,
-            duration_ms: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
-            extra: Default::default(),
-        };
-        Ok((record, row.get(6)?))
-    };
-    connection.prepare_cached(sql)?.query_map([message, i64::from(generation)], read)?.collect()
+    let sql = format!("SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE message = ?1 AND generation = ?2 ORDER BY n");
+    let mut query = connection.prepare_cached(&sql)?;
+    let rows = query.query_map([message, i64::from(generation)], |row| readable(AttemptRow::read(row)))?;
+    let rows: Vec<Option<(AttemptRow, bool)>> = rows.collect::<rusqlite::Result<_>>()?;
+    Ok(rows.into_iter().flatten().map(|(row, _)| (row.record, row.version)).collect())
 }

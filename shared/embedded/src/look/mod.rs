@@ -4,6 +4,8 @@ mod clause;
 mod letters;
 mod messages;
 mod pauses;
+#[cfg(test)]
+mod plans;
 mod queues;
 
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ pub(crate) use messages::{message, messages, open_messages};
 pub(crate) use pauses::{read_pauses, scope_columns};
 pub(crate) use queues::queues;
 
+use crate::row::is_unreadable;
 use crate::store::Shared;
 use crate::writer::is_damage;
 
@@ -37,7 +40,11 @@ impl From<rusqlite::Error> for LookError {
     fn from(error: rusqlite::Error) -> Self {
         // Whether the file is damaged is told by the text, which SQLite does not change; the store is not ended
         // by a look alone, but for that.
-        Self::Failed(if is_damage(&error) { format!("{DAMAGED}{error}") } else { error.to_string() })
+        Self::Failed(if is_damage(&error) && !is_unreadable(&error) {
+            format!("{DAMAGED}{error}")
+        } else {
+            error.to_string()
+        })
     }
 }
 
@@ -92,14 +99,14 @@ impl Readers {
             Some(connection) => connection,
             None => self.connect()?,
         };
-        let found = look(&connection);
+        let found = snapshot(&connection, look);
         if let Err(LookError::Failed(why)) = &found
             && why.starts_with(DAMAGED)
         {
             shared.fail(&format!("a look at the store failed: {why}"), true);
         }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT {
+        if kept.len() < KEPT && connection.is_autocommit() {
             kept.push(connection);
         }
         found
@@ -109,4 +116,13 @@ impl Readers {
     pub(crate) fn close(&self) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+}
+
+/// Whatever is read in one look belongs together.
+fn snapshot<T>(connection: &Connection, look: impl FnOnce(&Connection) -> Look<T>) -> Look<T> {
+    connection.prepare_cached("BEGIN")?.execute([])?;
+    let found = look(connection);
+    // Nothing was written; a connection where this fails is not kept.
+    let _ = connection.execute_batch("ROLLBACK");
+    found
 }

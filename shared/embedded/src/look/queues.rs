@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::Look;
 use crate::row::EntryRow;
+use crate::schedule::Millis;
 use crate::store::Shared;
 
 /// Every queue.
@@ -17,6 +18,7 @@ pub(crate) fn queues(connection: &Connection, shared: &Shared) -> Look<Vec<Queue
         let schedule = shared.schedule();
         (schedule.in_flight_by_queue(), schedule.pauses().clone())
     };
+    let delayed = delayed(connection, now)?;
     let oldest = oldest_entries(connection)?;
     let mut records = Vec::new();
     for no in shared.queues.all() {
@@ -28,16 +30,13 @@ pub(crate) fn queues(connection: &Connection, shared: &Shared) -> Look<Vec<Queue
             None if depth > 0 => oldest_of(connection, *no)?,
             None => None,
         };
-        let delayed: i64 = connection
-            .prepare_cached("SELECT count(*) FROM entries WHERE due > ?1 AND queue = ?2")?
-            .query_row([now, *no], |row| row.get(0))?;
         let count = |number: i64| u64::try_from(number).unwrap_or(0);
         records.push(QueueRecord {
             queue: queue.clone(),
             paused: paused.all || paused.queues.contains(no),
             depth: count(depth),
             in_flight: in_flight.get(no).copied().unwrap_or(0),
-            delayed: count(delayed),
+            delayed: count(delayed.get(no).copied().unwrap_or(0)),
             oldest_age: oldest.map(|at| Duration::from_millis(count(now - at))),
             delay: shared.delay(queue),
             rates: shared.rates.of(*no, now),
@@ -46,7 +45,19 @@ pub(crate) fn queues(connection: &Connection, shared: &Shared) -> Look<Vec<Queue
     Ok(records)
 }
 
-/// Entries looked at from the oldest on; a queue that is not among them has its entries counted through.
+/// Entries that are not due yet, by queue.
+fn delayed(connection: &Connection, now: Millis) -> rusqlite::Result<HashMap<i64, i64>> {
+    // Counted here: grouped by SQLite, every entry would be read in the order of queues.
+    let mut query = connection.prepare_cached("SELECT queue FROM entries INDEXED BY entries_due WHERE due > ?1")?;
+    let mut rows = query.query([now])?;
+    let mut counts = HashMap::new();
+    while let Some(row) = rows.next()? {
+        *counts.entry(row.get(0)?).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+/// Entries looked at from the oldest on; a queue that is not among them has its lines looked through.
 const OLDEST: i64 = 5_000;
 
 /// When the oldest entry of each queue was written, for the queues of the oldest entries.

@@ -1,16 +1,14 @@
 //! A dead letter's row.
 
-use std::io;
-
 use chaski_core::dead_letter::{DeadLetter, read_stored_message};
 use chaski_core::history::{AttemptRecord, ErrorRecord};
 use chaski_core::json::{self, Fields, Items};
+use chaski_core::outcome::ErrorClass;
 use chaski_core::time::Timestamp;
-use rusqlite::types::Type;
 use rusqlite::{Row, Statement, named_params};
 use serde_json::value::RawValue;
 
-use super::Sum;
+use super::{Sum, text, text_if};
 
 /// A dead letter in its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +32,8 @@ pub(crate) const SHORT_COLUMNS: &str =
     "id, generation, tenant, producer, ord, subject, client, target, host, received_at,
     first_error, last_error, attempts, x'', NULL, entry_sent_at, died_at, damaged, sum, accepted_no, replayed_at";
 
-/// Writes a row, on the condition that the same message in the same generation has none.
+/// Writes a row, on the condition that the same record is not there. Its key is that of every home: the time of the
+/// last attempt's entry, the id and the generation. The same id may die twice, when its key's time was over.
 pub(crate) const INSERT: &str =
     "INSERT INTO dead_letters (id, generation, tenant, producer, ord, subject, client, target, host,
         received_at, first_error, last_error, class, status, attempts, message, response, entry_sent_at, died_at,
@@ -42,7 +41,7 @@ pub(crate) const INSERT: &str =
     VALUES (:id, :generation, :tenant, :producer, :ord, :subject, :client, :target, :host, :received_at, :first_error,
         :last_error, :class, :status, :attempts, :message, :response, :entry_sent_at, :died_at, :damaged, :sum,
         :accepted_no)
-    ON CONFLICT (id, generation) DO NOTHING";
+    ON CONFLICT (id, generation, entry_sent_at) DO NOTHING";
 
 impl LetterRow {
     pub(crate) fn insert(&self, statement: &mut Statement<'_>) -> rusqlite::Result<()> {
@@ -95,19 +94,19 @@ impl LetterRow {
             Err(_) => (stored, false),
         };
         let letter = DeadLetter {
-            id: row.get(0)?,
+            id: text(row, 0)?,
             generation: row.get(1)?,
-            tenant: row.get(2)?,
-            producer: row.get(3)?,
-            order: row.get(4)?,
-            subject: row.get(5)?,
-            client: row.get(6)?,
-            target: row.get(7)?,
-            target_host: row.get(8)?,
+            tenant: text(row, 2)?,
+            producer: text_if(row, 3)?,
+            order: text_if(row, 4)?,
+            subject: text_if(row, 5)?,
+            client: text_if(row, 6)?,
+            target: text_if(row, 7)?,
+            target_host: text_if(row, 8)?,
             received_at: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_millis),
-            first_error: read_error(&row.get::<_, String>(10)?).ok_or_else(|| unreadable(10))?,
-            last_error: read_error(&row.get::<_, String>(11)?).ok_or_else(|| unreadable(11))?,
-            attempts: read_attempts(&row.get::<_, String>(12)?),
+            first_error: read_error(&text(row, 10)?).unwrap_or_else(unreadable),
+            last_error: read_error(&text(row, 11)?).unwrap_or_else(unreadable),
+            attempts: read_attempts(&text(row, 12)?),
             message,
             response: row.get(14)?,
             entry_sent_at: Timestamp::from_millis(row.get(15)?),
@@ -139,7 +138,7 @@ pub(crate) fn read_error(text: &str) -> Option<ErrorRecord> {
     Fields::read(raw).and_then(ErrorRecord::read)
 }
 
-fn unreadable(column: usize) -> rusqlite::Error {
-    let error = io::Error::new(io::ErrorKind::InvalidData, "is no error's JSON");
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+/// Stands in for an error whose text is damaged; the row's checksum tells so too.
+fn unreadable() -> ErrorRecord {
+    ErrorRecord::new(ErrorClass::Internal.name(), None, "the record of the error is damaged", Timestamp::default())
 }

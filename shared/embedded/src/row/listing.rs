@@ -4,7 +4,7 @@ use chaski_core::ledger::Listing;
 use chaski_core::time::Timestamp;
 use rusqlite::{Row, Statement, named_params};
 
-use super::{IdValue, Sum};
+use super::{IdValue, Sum, text, text_if};
 
 /// A message's place and listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,12 +26,14 @@ pub(crate) const INSERT: &str = "INSERT INTO messages
         :sum, 0, :entry)
     ON CONFLICT (id) DO NOTHING";
 
-/// Begins the next generation of a message in its place.
-pub(crate) const RENEW: &str = "UPDATE messages SET generation = ?2, sum = ?3, entry = ?4, state = 0, cancelling = 0,
-    ended_at = NULL, error = NULL, answer_status = NULL, answer = NULL, answer_truncated = NULL WHERE no = ?1";
+/// Begins the next generation of a message in its place, pending.
+pub(crate) const RENEW: &str = "UPDATE messages SET id = :id, generation = :generation, tenant = :tenant,
+    producer = :producer, subject = :subject, client = :client, labels = :labels, route = :route, target = :target,
+    host = :host, received_at = :received_at, sum = :sum, state = 0, entry = :entry, letter = NULL, cancelling = 0,
+    ended_at = NULL, error = NULL, answer_status = NULL, answer = NULL, answer_truncated = NULL WHERE no = :no";
 
-/// Writes a message's row, pending; `false` when its id has one.
-pub(crate) fn insert(statement: &mut Statement<'_>, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<bool> {
+/// Runs [`INSERT`] or [`RENEW`]; `false` when a new row's id has one already.
+pub(crate) fn write(statement: &mut Statement<'_>, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<bool> {
     let Listing { id, generation, tenant, producer, subject, client, route, target, target_host, .. } = listing;
     let written = statement.execute(named_params! {
         ":no": no, ":id": IdValue(id.clone()), ":generation": generation, ":tenant": tenant, ":producer": producer,
@@ -42,7 +44,7 @@ pub(crate) fn insert(statement: &mut Statement<'_>, no: i64, listing: &Listing, 
 }
 
 /// The checksum over a message's place and listing.
-pub(crate) fn sum(no: i64, listing: &Listing) -> i64 {
+fn sum(no: i64, listing: &Listing) -> i64 {
     let Listing { id, tenant, producer, subject, client, route, target, target_host, .. } = listing;
     Sum::default()
         .number(no)
@@ -68,18 +70,18 @@ fn labels(listing: &Listing) -> Option<String> {
 impl ListingRow {
     /// Reads a row; the second value tells whether it says what was written.
     pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<(Self, bool)> {
-        let labels: Option<String> = row.get(7)?;
+        let labels: Option<String> = text_if(row, 7)?;
         let listing = Listing {
             id: row.get::<_, IdValue>(1)?.0,
             generation: row.get(2)?,
-            tenant: row.get(3)?,
-            producer: row.get(4)?,
-            subject: row.get(5)?,
-            client: row.get(6)?,
+            tenant: text(row, 3)?,
+            producer: text(row, 4)?,
+            subject: text(row, 5)?,
+            client: text_if(row, 6)?,
             labels: labels.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
-            route: row.get(8)?,
-            target: row.get(9)?,
-            target_host: row.get(10)?,
+            route: text(row, 8)?,
+            target: text_if(row, 9)?,
+            target_host: text_if(row, 10)?,
             received_at: Timestamp::from_millis(row.get(11)?),
         };
         let read = Self { no: row.get(0)?, listing };

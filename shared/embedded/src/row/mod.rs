@@ -1,11 +1,13 @@
 //! The rows of the store, each with a checksum over what it says.
 
+mod attempt;
 mod entry;
 mod id;
 mod letter;
 pub(crate) mod listing;
 mod sum;
 
+pub(crate) use attempt::{AttemptRow, COLUMNS as ATTEMPT_COLUMNS};
 pub(crate) use entry::{COLUMNS as ENTRY_COLUMNS, EntryRow, INSERT as ENTRY_INSERT};
 pub(crate) use id::IdValue;
 pub(crate) use letter::{
@@ -15,6 +17,8 @@ pub(crate) use listing::{COLUMNS as LISTING_COLUMNS, ListingRow};
 pub(crate) use sum::Sum;
 
 use chaski_core::ledger::MessageState;
+use rusqlite::Row;
+use rusqlite::types::{Type, ValueRef};
 
 /// A state's number in the file. Never changed: it stands in stores.
 pub(crate) const fn state_number(state: MessageState) -> i64 {
@@ -32,4 +36,33 @@ pub(crate) const fn state_number(state: MessageState) -> i64 {
 /// The state of that number.
 pub(crate) fn state_of(number: i64) -> Option<MessageState> {
     MessageState::ALL.into_iter().find(|state| state_number(*state) == number)
+}
+
+/// Whether a value was of another kind than its column's: the row is damaged.
+pub(crate) fn is_unreadable(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
+}
+
+/// What can be read of a row; none of one that is damaged beyond that.
+pub(crate) fn readable<T>(read: rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if is_unreadable(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A text, also where bytes of it are none any more: its row's checksum tells.
+pub(crate) fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    text_if(row, column)?.ok_or_else(|| rusqlite::Error::InvalidColumnType(column, String::new(), Type::Null))
+}
+
+/// The same, or nothing.
+pub(crate) fn text_if(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        ValueRef::Text(bytes) => Ok(Some(String::from_utf8_lossy(bytes).into_owned())),
+        other => Err(rusqlite::Error::InvalidColumnType(column, String::new(), other.data_type())),
+    }
 }

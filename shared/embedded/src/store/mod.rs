@@ -2,6 +2,7 @@
 
 mod clock;
 mod ends;
+mod identity;
 mod open;
 mod ports;
 mod shared;
@@ -17,6 +18,7 @@ use chaski_core::retry::TierDelays;
 use chaski_core::route::Route;
 use chaski_core::settings::{Durability, LimitSettings, RetentionSettings, Settings};
 use chaski_core::time::Timestamp;
+use tokio::sync::Semaphore;
 
 use crate::error::{OpenError, StoreError};
 use crate::folder::Folder;
@@ -26,7 +28,8 @@ use crate::schedule::Token;
 use crate::writer::{Desk, Job};
 pub(crate) use clock::{StoreClock, millis};
 pub(crate) use ends::Ends;
-pub(crate) use open::connect;
+pub(crate) use identity::{check, identify};
+pub(crate) use open::{Trouble, connect};
 pub(crate) use shared::Shared;
 
 /// What a store is opened with.
@@ -79,6 +82,8 @@ pub struct Store {
 struct Inner {
     shared: Arc<Shared>,
     readers: Arc<Readers>,
+    /// Turns of those who look: each may hold a connection with its cache.
+    looks: Semaphore,
     desk: Mutex<Option<Desk>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     folder: Mutex<Option<Folder>>,
@@ -203,6 +208,7 @@ impl Inner {
         self.shared.close();
         drop(self.desk.lock().unwrap_or_else(PoisonError::into_inner).take());
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        threads.iter().for_each(|thread| thread.thread().unpark());
         // A thread that panicked has said so.
         threads.into_iter().for_each(|thread| drop(thread.join()));
         self.readers.close();

@@ -6,22 +6,26 @@ use std::time::Duration;
 
 use chaski_core::ports::Clock;
 use chaski_core::queue::Tier;
-use chaski_core::settings::Durability;
+use chaski_core::settings::{Durability, RetentionSettings};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use tokio::sync::Semaphore;
 use tracing::warn;
 use uuid::Builder;
 
 use super::clock::millis;
+use super::identity::{check, identify};
 use super::shared::{Parts, pause_set};
 use super::{Inner, Options, Shared, StoreClock};
 use crate::error::OpenError;
 use crate::folder::Folder;
 use crate::look::{Readers, read_pauses};
 use crate::queues::QueueTable;
-use crate::schedule::{Limits, Schedule};
-use crate::writer::Reserve;
+use crate::schedule::{Limits, PauseSet, Schedule};
+use crate::writer::{Reserve, is_damage};
 use crate::{loader, maintenance, salvage, schema, writer};
 
+/// Looks at once; others wait for their turn.
+const LOOKS: usize = 8;
 /// What the writer keeps of the file in memory, in KiB.
 const WRITER_CACHE_KIB: i64 = 12 * 1_024;
 
@@ -29,28 +33,46 @@ pub(super) fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Inner, Ope
     let folder = Folder::lock(&options.data)?;
     let database =
         |error: rusqlite::Error| OpenError::Database { folder: options.data.clone(), detail: error.to_string() };
+    salvage::finish_what_was_begun(&folder).map_err(|error| Folder::unusable(&options.data, &error))?;
     if folder.damaged().exists() {
         salvage::salvage(&folder, options.vfs.as_deref()).map_err(database)?;
     }
-    let connection = match prepare(&folder, &options) {
-        Ok(connection) => connection,
-        Err(Trouble::Refused(error)) => return Err(error),
-        Err(Trouble::Database(error)) if writer::is_damage(&error) => {
+    let clock = StoreClock::start(clock);
+    let prepared = match prepare(&folder, &options, clock.now()) {
+        Err(Trouble::Database(error)) if is_damage(&error) => {
             warn!(event.action = "salvage", "the database is damaged ({error}); what can be read is saved");
             salvage::salvage(&folder, options.vfs.as_deref()).map_err(database)?;
-            match prepare(&folder, &options) {
-                Ok(connection) => connection,
-                Err(Trouble::Refused(error)) => return Err(error),
-                Err(Trouble::Database(error)) => return Err(database(error)),
-            }
+            prepare(&folder, &options, clock.now())
         }
-        Err(Trouble::Database(error)) => return Err(database(error)),
+        prepared => prepared,
     };
-    start(folder, connection, options.clone(), clock).map_err(database)
+    let (connection, known) = prepared.map_err(|trouble| match trouble {
+        Trouble::Refused(error) => error,
+        Trouble::Database(error) => database(error),
+    })?;
+    let _ = folder.note_store();
+    start(folder, connection, known, &options, clock)
+        .map_err(|error| OpenError::Database { folder: options.data.clone(), detail: error.to_string() })
 }
 
-enum Trouble {
+/// What is read of the file before any thread is: damage there is met while it can be salvaged.
+struct Known {
+    queues: QueueTable,
+    pauses: PauseSet,
+    /// The next number that no message and no entry has.
+    next: i64,
+    store_id: String,
+    remembers: bool,
+}
+
+/// Why a file is not opened as it is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    /// It is not this version's to open.
+    #[error(transparent)]
     Refused(OpenError),
+    /// The database's words.
+    #[error(transparent)]
     Database(rusqlite::Error),
 }
 
@@ -61,32 +83,41 @@ impl From<rusqlite::Error> for Trouble {
 }
 
 /// A connection to a file of this version; made where there is none.
-fn prepare(folder: &Folder, options: &Options) -> Result<Connection, Trouble> {
+fn prepare(folder: &Folder, options: &Options, now: i64) -> Result<(Connection, Known), Trouble> {
+    let is_new = options.vfs.is_none() && identify(folder)?;
     let connection = connect(&folder.database(), options.vfs.as_deref(), OpenFlags::default())?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if tables == 0 {
+    // Where a VFS of tests has its files is not known here.
+    if is_new || options.vfs.is_some() && !has_tables(&connection)? {
         schema::create(&connection)?;
-    } else if application != schema::APPLICATION_ID {
-        return Err(Trouble::Refused(OpenError::Foreign(options.data.clone())));
-    } else if version > schema::VERSION {
-        let known = schema::VERSION;
-        return Err(Trouble::Refused(OpenError::Later { folder: options.data.clone(), found: version, known }));
     }
+    check(&connection, folder)?;
     let synchronous = match options.durability {
         Durability::Fsync => "FULL",
         Durability::Os => "OFF",
     };
-    // The log is folded in by the maintenance, beside the writer.
+    // The log is folded in by the maintenance, beside the writer; then it is cut, or it would be folded all the time.
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0;
          PRAGMA cell_size_check = ON; PRAGMA cache_size = -{WRITER_CACHE_KIB}; PRAGMA temp_store = MEMORY;
-         PRAGMA journal_size_limit = 67108864;"
+         PRAGMA journal_size_limit = 16777216;"
     ))?;
     connection.set_prepared_statement_cache_capacity(128);
-    Ok(connection)
+    let queues = QueueTable::open(&connection, &options.routes)?;
+    tame_dues(&connection, options, &queues, now)?;
+    let pauses = read_pauses(&connection)?;
+    let known = Known {
+        pauses: pause_set(&queues, pauses.iter().map(|pause| &pause.scope)),
+        queues,
+        next: next_number(&connection)?,
+        store_id: store_id(&connection, now)?,
+        remembers: remembers(&connection, options)?,
+    };
+    Ok((connection, known))
+}
+
+fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.prepare("SELECT 1 FROM sqlite_schema")?.exists([])
 }
 
 /// Opens the file, through a VFS of tests where one is named.
@@ -97,34 +128,34 @@ pub(crate) fn connect(path: &Path, vfs: Option<&str>, flags: OpenFlags) -> rusql
     }
 }
 
-fn start(folder: Folder, connection: Connection, options: Options, clock: Arc<dyn Clock>) -> rusqlite::Result<Inner> {
-    let clock = StoreClock::start(clock);
-    let queues = QueueTable::open(&connection, &options.routes)?;
-    tame_dues(&connection, &options, &queues, clock.now())?;
-    let pauses = read_pauses(&connection)?;
-    let set = pause_set(&queues, pauses.iter().map(|pause| &pause.scope));
-    let next = next_number(&connection)?;
-    let store_id = store_id(&connection, clock.now())?;
+fn start(
+    folder: Folder,
+    connection: Connection,
+    known: Known,
+    options: &Options,
+    clock: StoreClock,
+) -> std::io::Result<Inner> {
+    let Known { queues, pauses, next, store_id, remembers } = known;
     let shared = Arc::new(Shared::new(Parts {
-        schedule: Schedule::new(limits(&options), set),
+        schedule: Schedule::new(limits(options), pauses),
         clock,
         queues,
         routes: options.routes.clone(),
         tiers: options.tiers,
         keys: options.retention.keys,
+        remembers,
         store_id,
         damage_mark: folder.damaged(),
     }));
     let readers = Arc::new(Readers::new(folder.database(), options.vfs.clone()));
     let reserve = Reserve::open(folder.reserve());
-    let thread = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
-    let (desk, writing) = writer::start(connection, next, reserve, shared.clone()).map_err(thread)?;
-    let loading = loader::start(shared.clone(), readers.clone(), desk.clone()).map_err(thread)?;
-    let keeping =
-        maintenance::start(shared.clone(), readers.clone(), desk.clone(), options.retention).map_err(thread)?;
+    let (desk, writing) = writer::start(connection, next, reserve, shared.clone())?;
+    let loading = loader::start(shared.clone(), readers.clone(), desk.clone())?;
+    let keeping = maintenance::start(shared.clone(), readers.clone(), desk.clone(), options.retention)?;
     Ok(Inner {
         shared,
         readers,
+        looks: Semaphore::new(LOOKS),
         desk: Mutex::new(Some(desk)),
         threads: Mutex::new(vec![loading, keeping, writing]),
         folder: Mutex::new(Some(folder)),
@@ -142,27 +173,39 @@ fn limits(options: &Options) -> Limits {
     }
 }
 
+/// Whether a message may be forgotten before its key is, now or when the store was open before.
+fn remembers(connection: &Connection, options: &Options) -> rusqlite::Result<bool> {
+    let RetentionSettings { delivered, dead, keys } = options.retention;
+    let short = [delivered, dead].into_iter().flatten().any(|kept| kept < keys);
+    Ok(short || connection.prepare("SELECT 1 FROM moves LIMIT 1")?.exists([])?)
+}
+
 /// No entry of a tier waits longer than the tier's delay from now on: its delay may have been made shorter, and
 /// the wall clock may have been set back while no process ran.
 fn tame_dues(connection: &Connection, options: &Options, queues: &QueueTable, now: i64) -> rusqlite::Result<()> {
+    // One change, and one sync, however many there are; it is rolled back where it can't be finished.
+    let change = connection.unchecked_transaction()?;
     for tier in Tier::ALL {
         let most = now + millis(options.tiers.of(tier)) / 10 * 11 + 1;
         let Some(queue) = queues.number(&chaski_core::queue::QueueName::Tier(tier)) else { continue };
         let late: Vec<i64> = connection
-            .prepare("SELECT seq FROM entries WHERE due > ?1 AND queue = ?2")?
+            .prepare("SELECT seq FROM entries INDEXED BY entries_due WHERE due > ?1 AND queue = ?2")?
             .query_map([most, queue], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for seq in late {
             let sql = format!("SELECT {} FROM entries WHERE seq = ?1", crate::row::ENTRY_COLUMNS);
-            let read = connection.query_row(&sql, [seq], crate::row::EntryRow::read).optional()?;
+            let read = connection.prepare_cached(&sql)?.query_row([seq], crate::row::EntryRow::read).optional()?;
             // A damaged one is left to the loader, which sets it aside.
             if let Some((mut row, true)) = read {
                 row.due = Some(most);
-                connection.execute("UPDATE entries SET due = ?2, sum = ?3 WHERE seq = ?1", [seq, most, row.sum()])?;
+                let sum = row.sum();
+                connection
+                    .prepare_cached("UPDATE entries SET due = ?2, sum = ?3 WHERE seq = ?1")?
+                    .execute([seq, most, sum])?;
             }
         }
     }
-    Ok(())
+    change.commit()
 }
 
 /// The next number that no message and no entry has.

@@ -13,6 +13,8 @@ use chaski_core::ports::{
     Pauses, QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
 };
 use rusqlite::Connection;
+use tokio::sync::oneshot;
+use tokio::task::JoinError;
 use uuid::Builder;
 
 use super::Store;
@@ -20,7 +22,7 @@ use super::clock::millis;
 use crate::backup;
 use crate::look::{self, Look, LookError};
 use crate::schedule::Token;
-use crate::writer::{Cancel, Delete, Enqueued, Hold, Release, Replay, SettleJob, Told};
+use crate::writer::{Cancel, Delete, Enqueued, Hold, Release, Replay, SettleJob};
 
 /// A producer is answered within this time, whatever the disk does.
 const TAKE: Duration = Duration::from_secs(9);
@@ -92,8 +94,8 @@ impl Ledger for Store {
         if record.state.is_end() || wait.is_zero() {
             return Ok(Some(record));
         }
-        let ends = self.shared().ends.of(no);
-        let ended = ends.notified();
+        let waiting = self.shared().ends.wait_for(no);
+        let ended = waiting.end().notified();
         tokio::pin!(ended);
         ended.as_mut().enable();
         // It may have ended before it was waited for.
@@ -102,7 +104,6 @@ impl Ledger for Store {
             let _ = tokio::time::timeout(wait, ended).await;
             found = find().await?;
         }
-        self.shared().ends.leave(no, ends.clone());
         Ok(found.map(|(_, record)| record))
     }
 
@@ -161,9 +162,9 @@ impl DeadLetters for Store {
     }
 
     async fn replay(&self, letter: &DeadLetter, entry: &Entry) -> Result<Replayed, DeskError> {
-        let (job, told) = Replay::new(letter.id.clone(), letter.generation, entry.clone());
+        let (job, told) = Replay::new(letter, entry.clone());
         self.hand_in(job);
-        answer(told).await
+        answer(told).await?.map_err(DeskError::Refused)
     }
 
     async fn delete(&self, id: &str, generation: u32, whose: &Whose) -> Result<bool, DeskError> {
@@ -213,8 +214,10 @@ impl Backup for Store {
     /// # Errors
     /// The file exists, or can't be written; or the store does not answer.
     async fn backup(&self, to: &Path) -> Result<u64, DeskError> {
-        let to = to.to_owned();
-        self.look(move |connection| backup::copy(connection, &to)).await
+        let (to, readers) = (to.to_owned(), self.inner.readers.clone());
+        // A connection of its own: a copy takes its time, and a transaction that is open does not allow it.
+        let copied = tokio::task::spawn_blocking(move || backup::copy(&readers.connect()?, &to)).await;
+        answer_of(copied)
     }
 }
 
@@ -236,18 +239,24 @@ impl Store {
         look: impl FnOnce(&Connection) -> Look<T> + Send + 'static,
     ) -> Result<T, DeskError> {
         let (shared, readers) = (self.shared().clone(), self.inner.readers.clone());
+        let turn = self.inner.looks.acquire().await;
         let looked = tokio::task::spawn_blocking(move || readers.look(&shared, look)).await;
-        match looked {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(LookError::Cursor)) => Err(DeskError::Cursor),
-            Ok(Err(LookError::Refused(why))) => Err(DeskError::Refused(why)),
-            Ok(Err(LookError::Failed(why))) => Err(DeskError::Unavailable(why)),
-            Err(error) => Err(DeskError::Unavailable(error.to_string())),
-        }
+        drop(turn);
+        answer_of(looked)
     }
 }
 
-async fn answer<T>(told: Told<T>) -> Result<T, DeskError> {
+fn answer_of<T>(looked: Result<Look<T>, JoinError>) -> Result<T, DeskError> {
+    match looked {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(LookError::Cursor)) => Err(DeskError::Cursor),
+        Ok(Err(LookError::Refused(why))) => Err(DeskError::Refused(why)),
+        Ok(Err(LookError::Failed(why))) => Err(DeskError::Unavailable(why)),
+        Err(error) => Err(DeskError::Unavailable(error.to_string())),
+    }
+}
+
+async fn answer<T>(told: oneshot::Receiver<Result<T, String>>) -> Result<T, DeskError> {
     match tokio::time::timeout(TAKE, told).await {
         Ok(Ok(answer)) => answer.map_err(DeskError::Unavailable),
         Ok(Err(_)) => Err(DeskError::Unavailable("the store has ended".to_owned())),

@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) failure: watch::Sender<Option<String>>,
     /// How long a key is remembered.
     pub(crate) keys_ms: Millis,
+    /// Whether ids are remembered that are not listed any more.
+    pub(crate) remembers: bool,
     tiers: TierDelays,
     store_id: String,
     taking: Mutex<Option<String>>,
@@ -56,6 +58,7 @@ pub(crate) struct Parts {
     pub(crate) routes: Vec<Route>,
     pub(crate) tiers: TierDelays,
     pub(crate) keys: Duration,
+    pub(crate) remembers: bool,
     pub(crate) store_id: String,
     pub(crate) damage_mark: PathBuf,
 }
@@ -74,6 +77,7 @@ impl Shared {
             ends: Ends::default(),
             failure: watch::Sender::new(None),
             keys_ms: millis(parts.keys),
+            remembers: parts.remembers,
             tiers: parts.tiers,
             store_id: parts.store_id,
             taking: Mutex::new(None),

@@ -5,7 +5,7 @@ use chaski_core::ports::Cancelled;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
-use super::{Job, Tell, Told, Transaction};
+use super::{Job, Told, Transaction};
 use crate::row::state_of;
 use crate::store::Shared;
 
@@ -16,7 +16,7 @@ pub(crate) struct Cancel {
     /// Lines that are held still while their entries go.
     frozen: Vec<i64>,
     ended: Vec<i64>,
-    reply: Tell<Vec<Cancelled>>,
+    reply: oneshot::Sender<Result<Vec<Cancelled>, String>>,
 }
 
 impl Cancel {

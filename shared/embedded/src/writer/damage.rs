@@ -2,14 +2,13 @@
 
 use chaski_core::dead_letter::DeadLetter;
 use chaski_core::history::ErrorRecord;
-use chaski_core::ledger::MessageState;
 use chaski_core::outcome::ErrorClass;
 use chaski_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 use tracing::error;
 
 use super::{Job, Transaction};
-use crate::row::{LETTER_INSERT, LISTING_COLUMNS, LetterRow, ListingRow};
+use crate::row::{ENTRY_COLUMNS, EntryRow, LISTING_COLUMNS, LetterRow, ListingRow, readable};
 use crate::store::Shared;
 
 /// Damaged entries, by their places.
@@ -17,6 +16,14 @@ pub(crate) struct SetAside {
     pub(crate) entries: Vec<i64>,
     /// Lines to be read anew.
     pub(crate) lines: Vec<i64>,
+    /// Those that were set aside in the end.
+    buried: Vec<i64>,
+}
+
+impl SetAside {
+    pub(crate) fn new(entries: Vec<i64>, lines: Vec<i64>) -> Box<Self> {
+        Box::new(Self { entries, lines, buried: Vec::new() })
+    }
 }
 
 struct Remains {
@@ -29,20 +36,44 @@ const DETAIL: &str = "the stored entry does not match its checksum: what was acc
 
 impl Job for SetAside {
     fn apply(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
-        self.entries.clone().into_iter().try_for_each(|seq| set_aside(transaction, seq))
+        self.buried.clear();
+        let mut misled = false;
+        for seq in &self.entries {
+            if is_whole(transaction, *seq)? {
+                misled = true;
+            } else {
+                set_aside(transaction, *seq)?;
+                self.buried.push(*seq);
+            }
+        }
+        if misled {
+            transaction.prepare("REINDEX entries")?.execute([])?;
+        }
+        Ok(())
     }
 
     fn done(self: Box<Self>, shared: &Shared, _: &Connection) {
-        for seq in &self.entries {
+        for seq in &self.buried {
             error!(event.action = "damaged", chaski.entry = shared.entry_id(*seq), "{DETAIL}");
         }
         let mut schedule = shared.schedule();
         self.lines.iter().for_each(|line| schedule.refresh(*line));
+        // A look-up that was built anew may show other lines.
+        schedule.owe_round();
         drop(schedule);
         shared.wake_loader();
     }
 
     fn failed(self: Box<Self>, _: &Shared, _: &str) {}
+}
+
+/// Whether the row itself is whole: then it was a look-up that led to it by a wrong way.
+fn is_whole(transaction: &Transaction<'_>, seq: i64) -> rusqlite::Result<bool> {
+    let read = transaction
+        .prepare(&format!("SELECT {ENTRY_COLUMNS} FROM entries NOT INDEXED WHERE seq = ?1"))?
+        .query_row([seq], |row| readable(EntryRow::read(row)))
+        .optional()?;
+    Ok(read.flatten().is_some_and(|(_, whole)| whole))
 }
 
 fn set_aside(transaction: &mut Transaction<'_>, seq: i64) -> rusqlite::Result<()> {
@@ -65,17 +96,14 @@ fn set_aside(transaction: &mut Transaction<'_>, seq: i64) -> rusqlite::Result<()
         None => None,
         Some(no) => transaction
             .prepare(&format!("SELECT {LISTING_COLUMNS} FROM messages WHERE no = ?1 AND entry = ?2"))?
-            .query_row([no, seq], ListingRow::read)
-            .optional()?,
+            .query_row([no, seq], |row| readable(ListingRow::read(row)))
+            .optional()?
+            .flatten(),
     };
     let letter = letter(transaction, seq, remains.body, listing.as_ref().map(|(row, _)| row));
     let accepted_no = listing.as_ref().map_or(seq, |(row, _)| row.no);
     let row = LetterRow { letter, damaged: true, accepted_no, replayed_at: None };
-    row.insert(&mut *transaction.prepare(LETTER_INSERT)?)?;
-    match listing {
-        Some((listing, _)) => transaction.end_message(listing.no, MessageState::Dead),
-        None => Ok(()),
-    }
+    transaction.bury(&row, listing.map(|(listing, _)| listing.no))
 }
 
 fn letter(transaction: &Transaction<'_>, seq: i64, body: Vec<u8>, listing: Option<&ListingRow>) -> DeadLetter {

@@ -6,7 +6,7 @@ use chaski_core::ports::{EnqueueError, Entry, Taken};
 use chaski_core::queue::QueueName;
 use chaski_core::route;
 use chaski_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{Job, Transaction};
@@ -108,9 +108,13 @@ fn take_listed(
     listing: &Listing,
     queue: i64,
 ) -> rusqlite::Result<Option<EntryRow>> {
+    let id = &listing.id;
+    if transaction.shared.remembers && transaction.standing(id)?.is_none() && transaction.remembers(id)? {
+        return Ok(None);
+    }
     let no = transaction.number();
     if !transaction.insert_message(no, listing, no)? {
-        let Some(known) = transaction.standing(&listing.id)? else { return Ok(None) };
+        let Some(known) = transaction.standing(id)? else { return Ok(None) };
         let forgotten = transaction.now - transaction.shared.keys_ms > known.received_at;
         if !known.state.is_end() || !forgotten {
             return Ok(None);
@@ -126,17 +130,10 @@ fn take_listed(
 
 /// What another hand wrote: another version, an operator, a test. Its deduplication id says whether it is known.
 fn take_foreign(transaction: &mut Transaction<'_>, entry: &Entry, queue: i64) -> rusqlite::Result<Option<EntryRow>> {
-    let now = transaction.now;
-    let known: Option<i64> = transaction
-        .prepare("SELECT at FROM moves WHERE dedup = ?1")?
-        .query_row([&entry.dedup], |row| row.get(0))
-        .optional()?;
-    if known.is_some_and(|at| at >= now - transaction.shared.keys_ms) {
+    if transaction.remembers(&entry.dedup)? {
         return Ok(None);
     }
-    transaction
-        .prepare("INSERT OR REPLACE INTO moves (dedup, at) VALUES (?1, ?2)")?
-        .execute(params![entry.dedup, now])?;
+    transaction.remember(&entry.dedup, transaction.now)?;
     let seq = transaction.number();
     let listing = Envelope::read(&entry.body).ok().map(|envelope| list(transaction, &envelope, seq));
     let message = match &listing {
@@ -148,8 +145,8 @@ fn take_foreign(transaction: &mut Transaction<'_>, entry: &Entry, queue: i64) ->
     Ok(Some(row))
 }
 
-/// The ledger's place of a message that another hand wrote.
-fn place(transaction: &mut Transaction<'_>, listing: &Listing, seq: i64) -> rusqlite::Result<i64> {
+/// The message's place in the ledger: its own, or a new one where it has none any more.
+pub(super) fn place(transaction: &mut Transaction<'_>, listing: &Listing, seq: i64) -> rusqlite::Result<i64> {
     match transaction.standing(&listing.id)? {
         Some(known) => {
             transaction.renew_message(known.no, listing, seq)?;

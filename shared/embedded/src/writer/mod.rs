@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 use tracing::error;
 
 pub(crate) use cancel::Cancel;
@@ -25,11 +25,12 @@ pub(crate) use enqueue::Enqueued;
 pub(crate) use full::Reserve;
 pub(crate) use index::Index;
 pub(crate) use pause::{Hold, Release};
-pub(crate) use purge::{DropPages, Fold, Progress, Purge};
+pub(crate) use purge::{DropPages, Fold, PURGE_ROWS, Purge};
 pub(crate) use replay::{Delete, Replay};
 pub(crate) use settle::SettleJob;
 pub(crate) use transaction::{Numbers, Transaction};
 
+use crate::row::is_unreadable;
 use crate::store::Shared;
 
 /// One change, with the caller who waits for it.
@@ -52,8 +53,7 @@ pub(crate) trait Job: Send {
     fn failed(self: Box<Self>, shared: &Shared, why: &str);
 }
 
-/// How a caller is told what came of its job, or why nothing did.
-type Tell<T> = tokio::sync::oneshot::Sender<Result<T, String>>;
+/// Where a caller is told what came of a job; an error is for a person.
 pub(crate) type Told<T> = tokio::sync::oneshot::Receiver<Result<T, String>>;
 
 /// Jobs of one transaction, at most: what a caller waits for is bounded.
@@ -101,7 +101,7 @@ impl Writer {
         }
         // The last one out folds the log into the file; a failure costs the next start a moment and no data.
         if self.failed.is_none() {
-            let _ = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+            let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         }
     }
 
@@ -182,5 +182,9 @@ fn is_full(error: &rusqlite::Error) -> bool {
 
 /// Whether the error says that the file holds something else than what was written.
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+    // Only a row that was damaged before can be of another kind, or lack a value: what is written is neither.
+    let row = [ffi::SQLITE_CONSTRAINT_DATATYPE, ffi::SQLITE_CONSTRAINT_NOTNULL];
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        || error.sqlite_error().is_some_and(|error| row.contains(&error.extended_code))
+        || is_unreadable(error)
 }

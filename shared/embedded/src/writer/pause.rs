@@ -5,7 +5,7 @@ use chaski_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use super::{Job, Tell, Told, Transaction};
+use super::{Job, Told, Transaction};
 use crate::look::{read_pauses, scope_columns};
 use crate::store::Shared;
 
@@ -13,7 +13,7 @@ use crate::store::Shared;
 pub(crate) struct Hold {
     pause: Pause,
     is_new: bool,
-    reply: Tell<(Pause, bool)>,
+    reply: oneshot::Sender<Result<(Pause, bool), String>>,
 }
 
 impl Hold {
@@ -61,7 +61,7 @@ impl Job for Hold {
 pub(crate) struct Release {
     id: String,
     found: bool,
-    reply: Tell<bool>,
+    reply: oneshot::Sender<Result<bool, String>>,
 }
 
 impl Release {

@@ -2,116 +2,104 @@
 
 use std::sync::mpsc::Sender;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Job, Transaction};
+use crate::row::{IdValue, readable};
 use crate::schedule::Millis;
 use crate::store::Shared;
 
-/// Rows looked at in a step: a few milliseconds.
-const ROWS: i64 = 500;
-
-/// Where a purge stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
-    /// Messages were looked at up to here.
-    pub(crate) message: i64,
-    /// Dead letters were looked at up to here.
-    pub(crate) letter: i64,
-    /// Whether both have been looked through.
-    pub(crate) through: bool,
-    /// Rows deleted in this step.
-    pub(crate) deleted: usize,
-}
-
-/// One step of the retention.
+/// One step of the retention: what the keeper found. Whether it is still over is looked at here.
 pub(crate) struct Purge {
-    pub(crate) from: Progress,
+    /// Messages, by their numbers.
+    pub(crate) messages: Vec<i64>,
     /// Messages that ended before this go.
-    pub(crate) ended_before: Option<Millis>,
-    /// Dead letters buried before this go, with their messages.
-    pub(crate) died_before: Option<Millis>,
-    /// Deduplication ids noted before this go.
+    pub(crate) ended_before: Millis,
+    /// Dead letters, by their numbers, with their messages.
+    pub(crate) letters: Vec<i64>,
+    /// Ids noted before this are forgotten, at most [`PURGE_ROWS`] in a step.
     pub(crate) moved_before: Millis,
-    pub(crate) reply: Sender<Progress>,
+    /// Told how many rows went, and how many of them were ids.
+    pub(crate) reply: Sender<(usize, usize)>,
+    gone: (usize, usize),
 }
+
+/// Rows of a step: some milliseconds.
+pub(crate) const PURGE_ROWS: usize = 500;
 
 impl Job for Purge {
     fn apply(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
-        let mut progress = Progress { deleted: 0, ..self.from };
-        let messages = self.purge_messages(transaction, &mut progress)?;
-        let letters = self.purge_letters(transaction, &mut progress)?;
-        progress.deleted += transaction
+        let mut gone = 0;
+        for no in &self.messages {
+            gone += usize::from(self.purge_message(transaction, *no)?);
+        }
+        for no in &self.letters {
+            gone += usize::from(self.purge_letter(transaction, *no)?);
+        }
+        let moves = transaction
             .prepare("DELETE FROM moves WHERE dedup IN (SELECT dedup FROM moves WHERE at < ?1 LIMIT ?2)")?
-            .execute([self.moved_before, ROWS])?;
-        progress.through = !messages && !letters;
-        self.from = progress;
+            .execute(params![self.moved_before, PURGE_ROWS])?;
+        self.gone = (gone + moves, moves);
         Ok(())
     }
 
     fn done(self: Box<Self>, _: &Shared, _: &Connection) {
-        let _ = self.reply.send(self.from);
+        let _ = self.reply.send(self.gone);
     }
 
     fn failed(self: Box<Self>, _: &Shared, _: &str) {}
 }
 
 impl Purge {
-    /// Looks at the next messages; whether there may be more.
-    fn purge_messages(&self, transaction: &mut Transaction<'_>, progress: &mut Progress) -> rusqlite::Result<bool> {
-        let Some(before) = self.ended_before else { return Ok(false) };
-        let last =
-            last(transaction, "SELECT no FROM messages WHERE no > ?1 ORDER BY no LIMIT 1 OFFSET ?2", progress.message)?;
-        let until = last.unwrap_or(i64::MAX);
+    pub(crate) fn new(ended_before: Millis, moved_before: Millis, reply: Sender<(usize, usize)>) -> Box<Self> {
+        let (messages, letters) = (Vec::new(), Vec::new());
+        Box::new(Self { messages, ended_before, letters, moved_before, reply, gone: (0, 0) })
+    }
+
+    fn purge_message(&self, transaction: &mut Transaction<'_>, no: i64) -> rusqlite::Result<bool> {
         // A dead message stays as long as its dead letter does.
-        let ended: Vec<i64> = transaction
-            .prepare("SELECT no FROM messages WHERE no > ?1 AND no <= ?2 AND ended_at < ?3 AND state <> 4")?
-            .query_map([progress.message, until, before], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        for no in &ended {
-            transaction.delete_message(*no)?;
+        let over = transaction
+            .prepare("SELECT 1 FROM messages WHERE no = ?1 AND ended_at < ?2 AND letter IS NULL")?
+            .exists([no, self.ended_before])?;
+        if over {
+            self.forget(transaction, no)?;
         }
-        progress.deleted += ended.len();
-        progress.message = last.unwrap_or(progress.message);
-        Ok(last.is_some())
+        Ok(over)
     }
 
-    fn purge_letters(&self, transaction: &mut Transaction<'_>, progress: &mut Progress) -> rusqlite::Result<bool> {
-        let Some(before) = self.died_before else { return Ok(false) };
-        let sql = "SELECT no FROM dead_letters WHERE no > ?1 ORDER BY no LIMIT 1 OFFSET ?2";
-        let last = last(transaction, sql, progress.letter)?;
-        let until = last.unwrap_or(i64::MAX);
-        let died: Vec<(i64, i64)> = transaction
-            .prepare("SELECT no, accepted_no FROM dead_letters WHERE no > ?1 AND no <= ?2 AND died_at < ?3")?
-            .query_map([progress.letter, until, before], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        for (no, message) in &died {
-            transaction.prepare("DELETE FROM dead_letters WHERE no = ?1")?.execute([no])?;
-            let dead = transaction.prepare("SELECT 1 FROM messages WHERE no = ?1 AND state = 4")?.exists([message])?;
-            if dead {
-                transaction.delete_message(*message)?;
-            }
+    fn purge_letter(&self, transaction: &mut Transaction<'_>, no: i64) -> rusqlite::Result<bool> {
+        let message: Option<i64> = transaction
+            .prepare("SELECT no FROM messages WHERE letter = ?1 AND no = (SELECT accepted_no FROM dead_letters WHERE no = ?1)")?
+            .query_row([no], |row| row.get(0))
+            .optional()?;
+        if let Some(message) = message {
+            self.forget(transaction, message)?;
         }
-        progress.deleted += died.len();
-        progress.letter = last.unwrap_or(progress.letter);
-        Ok(last.is_some())
+        Ok(transaction.prepare("DELETE FROM dead_letters WHERE no = ?1")?.execute([no])? > 0)
     }
-}
 
-fn last(transaction: &Transaction<'_>, sql: &str, from: i64) -> rusqlite::Result<Option<i64>> {
-    transaction.prepare(sql)?.query_row([from, ROWS - 1], |row| row.get(0)).optional()
+    /// Takes a message out of the ledger. Its key may be remembered for longer than that.
+    fn forget(&self, transaction: &mut Transaction<'_>, no: i64) -> rusqlite::Result<()> {
+        let key: Option<Option<(IdValue, Millis)>> = transaction
+            .prepare("SELECT id, received_at FROM messages WHERE no = ?1 AND received_at >= ?2")?
+            .query_row([no, self.moved_before], |row| readable((|| Ok((row.get(0)?, row.get(1)?)))()))
+            .optional()?;
+        if let Some((id, at)) = key.flatten() {
+            transaction.remember(&id.0, at)?;
+        }
+        transaction.delete_message(no)
+    }
 }
 
 /// Gives free pages at the file's end back to the disk, some at a time.
 pub(crate) struct DropPages {
     pub(crate) pages: u32,
-    pub(crate) reply: Sender<i64>,
-    left: i64,
+    pub(crate) reply: Sender<()>,
 }
 
 impl DropPages {
-    pub(crate) fn new(pages: u32, reply: Sender<i64>) -> Box<Self> {
-        Box::new(Self { pages, reply, left: 0 })
+    pub(crate) fn new(pages: u32, reply: Sender<()>) -> Box<Self> {
+        Box::new(Self { pages, reply })
     }
 }
 
@@ -120,12 +108,11 @@ impl Job for DropPages {
         let mut vacuum = transaction.prepare(&format!("PRAGMA incremental_vacuum({})", self.pages))?;
         let mut rows = vacuum.query([])?;
         while rows.next()?.is_some() {}
-        self.left = transaction.prepare("PRAGMA freelist_count")?.query_row([], |row| row.get(0))?;
         Ok(())
     }
 
     fn done(self: Box<Self>, _: &Shared, _: &Connection) {
-        let _ = self.reply.send(self.left);
+        let _ = self.reply.send(());
     }
 
     fn failed(self: Box<Self>, _: &Shared, _: &str) {}

@@ -1,29 +1,64 @@
 //! Sending dead letters again, and deleting them.
 
-use chaski_core::ledger::Listing;
+use chaski_core::dead_letter::DeadLetter;
 use chaski_core::ports::{Entry, Replayed};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use super::enqueue::{publish, row_of};
-use super::{Job, Tell, Told, Transaction};
-use crate::row::EntryRow;
+use super::enqueue::{place, publish, row_of};
+use super::{Job, Told, Transaction};
+use crate::row::{EntryRow, LETTER_COLUMNS, LetterRow, readable};
 use crate::store::Shared;
+
+/// What came of a replay, or why it is refused.
+pub(crate) type Fate = Result<Replayed, String>;
 
 /// A dead letter's next generation.
 pub(crate) struct Replay {
+    key: Key,
+    entry: Entry,
+    fate: Fate,
+    written: Option<EntryRow>,
+    reply: oneshot::Sender<Result<Fate, String>>,
+}
+
+/// Which dead letter: what every home's record is known by.
+struct Key {
     id: String,
     generation: u32,
-    entry: Entry,
-    fate: Replayed,
-    written: Option<EntryRow>,
-    reply: Tell<Replayed>,
+    entry_sent_at: i64,
 }
 
 impl Replay {
-    pub(crate) fn new(id: String, generation: u32, entry: Entry) -> (Box<Self>, Told<Replayed>) {
+    pub(crate) fn new(letter: &DeadLetter, entry: Entry) -> (Box<Self>, Told<Fate>) {
         let (reply, told) = oneshot::channel();
-        (Box::new(Self { id, generation, entry, fate: Replayed::Unknown, written: None, reply }), told)
+        let (id, generation) = (letter.id.clone(), letter.generation);
+        let key = Key { id, generation, entry_sent_at: letter.entry_sent_at.millis() };
+        (Box::new(Self { key, entry, fate: Ok(Replayed::Unknown), written: None, reply }), told)
+    }
+
+    /// The letter's number, where it may be sent again.
+    fn find(&self, transaction: &Transaction<'_>) -> rusqlite::Result<Result<i64, Fate>> {
+        let Key { id, generation, entry_sent_at } = &self.key;
+        let found = transaction
+            .prepare(&format!(
+                "SELECT {LETTER_COLUMNS}, no FROM dead_letters WHERE id = ?1 AND generation = ?2 AND entry_sent_at = ?3"
+            ))?
+            .query_row(params![id, generation, entry_sent_at], |row| {
+                Ok((readable(LetterRow::read(row))?, row.get(21)?))
+            })
+            .optional()?;
+        let Some((read, no)) = found else { return Ok(Err(Ok(Replayed::Unknown))) };
+        let Some((row, _)) = read.filter(|(row, whole)| *whole && !row.damaged) else {
+            // What was accepted can't be known from it: nothing else is sent in its place.
+            return Ok(Err(Err(format!("the dead letter of {id} is damaged, and can't be sent again"))));
+        };
+        // A message that was posted again meanwhile is on its way already.
+        let on_its_way = match &self.entry.listing {
+            Some(listing) => transaction.standing(&listing.id)?.is_some_and(|known| !known.state.is_end()),
+            None => false,
+        };
+        Ok(if row.replayed_at.is_some() || on_its_way { Err(Ok(Replayed::Already)) } else { Ok(no) })
     }
 }
 
@@ -34,22 +69,20 @@ impl Job for Replay {
 
     fn apply(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
         self.written = None;
-        let found: Option<(i64, Option<i64>, bool)> = transaction
-            .prepare("SELECT accepted_no, replayed_at, damaged FROM dead_letters WHERE id = ?1 AND generation = ?2")?
-            .query_row(params![self.id, self.generation], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        let queue = transaction.queues().number(&self.entry.queue);
-        let (Some((_, replayed_at, damaged)), Some(queue)) = (found, queue) else {
-            self.fate = Replayed::Unknown;
+        let letter = match self.find(transaction)? {
+            Ok(letter) => letter,
+            Err(fate) => {
+                self.fate = fate;
+                return Ok(());
+            }
+        };
+        let Some(queue) = transaction.queues().number(&self.entry.queue) else {
+            self.fate = Err(format!("there is no queue {}", self.entry.queue));
             return Ok(());
         };
-        if replayed_at.is_some() || damaged {
-            self.fate = Replayed::Already;
-            return Ok(());
-        }
         transaction
-            .prepare("UPDATE dead_letters SET replayed_at = ?3 WHERE id = ?1 AND generation = ?2")?
-            .execute(params![self.id, self.generation, transaction.now])?;
+            .prepare("UPDATE dead_letters SET replayed_at = ?2 WHERE no = ?1")?
+            .execute([letter, transaction.now])?;
         let seq = transaction.number();
         let message = match &self.entry.listing {
             None => None,
@@ -58,7 +91,7 @@ impl Job for Replay {
         let row = row_of(transaction, &self.entry, queue, seq, message);
         transaction.insert_entry(&row)?;
         self.written = Some(row);
-        self.fate = Replayed::Sent;
+        self.fate = Ok(Replayed::Sent);
         Ok(())
     }
 
@@ -74,26 +107,12 @@ impl Job for Replay {
     }
 }
 
-/// The message's place in the ledger: its own, or a new one where its retention was over.
-fn place(transaction: &mut Transaction<'_>, listing: &Listing, seq: i64) -> rusqlite::Result<i64> {
-    match transaction.standing(&listing.id)? {
-        Some(known) => {
-            transaction.renew_message(known.no, listing, seq)?;
-            Ok(known.no)
-        }
-        None => {
-            transaction.insert_message(seq, listing, seq)?;
-            Ok(seq)
-        }
-    }
-}
-
 /// A dead letter that is not wanted any more.
 pub(crate) struct Delete {
     id: String,
     generation: u32,
     deleted: bool,
-    reply: Tell<bool>,
+    reply: oneshot::Sender<Result<bool, String>>,
 }
 
 impl Delete {
@@ -105,10 +124,21 @@ impl Delete {
 
 impl Job for Delete {
     fn apply(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
-        self.deleted = transaction
-            .prepare("DELETE FROM dead_letters WHERE id = ?1 AND generation = ?2")?
-            .execute(params![self.id, self.generation])?
-            > 0;
+        // The one that a look shows.
+        let found: Option<(i64, i64)> = transaction
+            .prepare(
+                "SELECT no, accepted_no FROM dead_letters WHERE id = ?1 AND generation = ?2
+                 ORDER BY entry_sent_at DESC LIMIT 1",
+            )?
+            .query_row(params![self.id, self.generation], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        self.deleted = found.is_some();
+        let Some((no, message)) = found else { return Ok(()) };
+        transaction.prepare("DELETE FROM dead_letters WHERE no = ?1")?.execute([no])?;
+        // The message stays listed as dead, for the time of what has ended.
+        transaction
+            .prepare("UPDATE messages SET letter = NULL WHERE no = ?1 AND letter = ?2")?
+            .execute([message, no])?;
         Ok(())
     }
 

@@ -4,13 +4,13 @@ use chaski_core::dead_letter::DeadLetter;
 use chaski_core::ledger::{AttemptReport, MessageState};
 use chaski_core::ports::{Entry, SettleError, Settlement};
 use chaski_core::queue::QueueName;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
 use super::enqueue::publish;
 use super::{Job, Transaction};
 use crate::queues::Move;
-use crate::row::{EntryRow, LETTER_INSERT, LetterRow, Sum, state_number};
+use crate::row::{AttemptRow, EntryRow, LetterRow, state_number};
 use crate::schedule::{Held, Token};
 use crate::store::Shared;
 
@@ -59,7 +59,12 @@ impl Job for SettleJob {
             Settlement::Done => end(transaction, self.held.message, MessageState::Delivered, attempt),
             Settlement::Bury(letter) => {
                 bury(transaction, letter, self.held.message)?;
-                end(transaction, self.held.message, MessageState::Dead, attempt)
+                match (self.held.message, attempt) {
+                    (Some(message), Some(report)) => {
+                        transaction.note_attempt_of(message, MessageState::Dead, None, report)
+                    }
+                    _ => Ok(()),
+                }
             }
             Settlement::Retry(entry) => {
                 self.ended = false;
@@ -135,17 +140,13 @@ fn move_on(
     Ok(row)
 }
 
-pub(super) fn bury(
-    transaction: &mut Transaction<'_>,
-    letter: &DeadLetter,
-    message: Option<i64>,
-) -> rusqlite::Result<()> {
+fn bury(transaction: &mut Transaction<'_>, letter: &DeadLetter, message: Option<i64>) -> rusqlite::Result<()> {
     let accepted_no = match message {
         Some(no) => no,
         None => transaction.number(),
     };
     let row = LetterRow { letter: letter.clone(), damaged: false, accepted_no, replayed_at: None };
-    row.insert(&mut *transaction.prepare(LETTER_INSERT)?)
+    transaction.bury(&row, message)
 }
 
 fn end(
@@ -162,36 +163,8 @@ fn end(
 }
 
 fn note_attempt(transaction: &mut Transaction<'_>, message: i64, report: &AttemptReport) -> rusqlite::Result<()> {
-    let record = &report.record;
-    let duration = i64::try_from(record.duration_ms).unwrap_or(i64::MAX);
-    let sum = Sum::default()
-        .number(message)
-        .number(i64::from(record.n))
-        .number(record.at.millis())
-        .text(&record.tier)
-        .text(&record.outcome)
-        .number_if(record.status.map(i64::from))
-        .number(duration)
-        .finish();
-    // An attempt whose settlement was lost is made again, under the same number. A message whose row was lost has no
-    // attempts, and is delivered all the same.
-    transaction
-        .prepare(
-            "INSERT OR REPLACE INTO attempts (message, generation, n, at, tier, outcome, status, duration_ms, version, sum)
-             SELECT no, generation, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM messages WHERE no = ?1",
-        )?
-        .execute(params![
-            message,
-            record.n,
-            record.at.millis(),
-            record.tier,
-            record.outcome,
-            record.status,
-            duration,
-            env!("CARGO_PKG_VERSION"),
-            sum,
-        ])?;
-    Ok(())
+    let row = AttemptRow { message, record: report.record.clone(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    row.insert(&mut *transaction.prepare(AttemptRow::INSERT)?)
 }
 
 fn cancelling(transaction: &Transaction<'_>, message: Option<i64>) -> rusqlite::Result<bool> {

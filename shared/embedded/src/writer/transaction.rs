@@ -8,7 +8,9 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::finds::{FIND_COLUMNS, find_keys};
 use crate::queues::QueueTable;
-use crate::row::{ENTRY_INSERT, EntryRow, IdValue, listing, state_number, state_of};
+use crate::row::{
+    ENTRY_INSERT, EntryRow, IdValue, LETTER_INSERT, LetterRow, listing, readable, state_number, state_of,
+};
 use crate::schedule::Millis;
 use crate::store::Shared;
 
@@ -95,6 +97,19 @@ impl<'a> Transaction<'a> {
         Ok(deleted)
     }
 
+    /// Whether the deduplication id, or the id of a message that is not listed any more, was taken within the time
+    /// of keys.
+    pub(crate) fn remembers(&self, dedup: &str) -> rusqlite::Result<bool> {
+        self.prepare("SELECT 1 FROM moves WHERE dedup = ?1 AND at >= ?2")?
+            .exists(params![dedup, self.now - self.shared.keys_ms])
+    }
+
+    /// Remembers it for that time, from `at` on.
+    pub(crate) fn remember(&self, dedup: &str, at: Millis) -> rusqlite::Result<()> {
+        self.prepare("INSERT OR REPLACE INTO moves (dedup, at) VALUES (?1, ?2)")?.execute(params![dedup, at])?;
+        Ok(())
+    }
+
     /// The row of a message.
     pub(crate) fn standing(&self, id: &str) -> rusqlite::Result<Option<Standing>> {
         self.prepare("SELECT no, state, received_at FROM messages WHERE id = ?1")?
@@ -110,35 +125,42 @@ impl<'a> Transaction<'a> {
 
     /// Writes the row of a message whose first entry is `entry`; `false` when its id has one.
     pub(crate) fn insert_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<bool> {
-        listing::insert(&mut *self.prepare(listing::INSERT)?, no, listing, entry)
+        listing::write(&mut *self.prepare(listing::INSERT)?, no, listing, entry)
     }
 
-    /// Begins a message's next generation in its place.
+    /// Begins a message's next generation in its place. Its listing may differ from the one before: it was read with
+    /// other routes.
     pub(crate) fn renew_message(&mut self, no: i64, listing: &Listing, entry: i64) -> rusqlite::Result<()> {
-        let sum = listing::sum(no, listing);
-        self.prepare(listing::RENEW)?.execute(params![no, listing.generation, sum, entry])?;
+        self.delete_finds(no)?;
+        listing::write(&mut *self.prepare(listing::RENEW)?, no, listing, entry)?;
+        // The look-ups may have passed this place.
+        let mut insert = self.prepare("INSERT OR IGNORE INTO finds (key, message) VALUES (?1, ?2)")?;
+        for key in self.find_keys_of(no)? {
+            insert.execute([key, no])?;
+        }
+        Ok(())
+    }
+
+    fn find_keys_of(&self, no: i64) -> rusqlite::Result<Vec<i64>> {
+        let sql = format!("SELECT {FIND_COLUMNS} FROM messages WHERE no = ?1");
+        let keys = self.prepare(&sql)?.query_row([no], |row| readable(find_keys(row))).optional()?;
+        Ok(keys.flatten().unwrap_or_default())
+    }
+
+    /// Takes a message out of the look-ups; its row says which they are.
+    fn delete_finds(&self, no: i64) -> rusqlite::Result<()> {
+        let mut delete = self.prepare("DELETE FROM finds WHERE key = ?1 AND message = ?2")?;
+        for key in self.find_keys_of(no)? {
+            delete.execute([key, no])?;
+        }
         Ok(())
     }
 
     /// Takes a message out of the ledger.
     pub(crate) fn delete_message(&mut self, no: i64) -> rusqlite::Result<()> {
-        let columns = FIND_COLUMNS;
-        let keys: Option<Vec<i64>> = self
-            .prepare(&format!("SELECT {columns} FROM messages WHERE no = ?1"))?
-            .query_row([no], find_keys)
-            .optional()?;
-        for key in keys.unwrap_or_default() {
-            self.prepare("DELETE FROM finds WHERE key = ?1 AND message = ?2")?.execute([key, no])?;
-        }
+        self.delete_finds(no)?;
         self.prepare("DELETE FROM attempts WHERE message = ?1")?.execute([no])?;
         self.prepare("DELETE FROM messages WHERE no = ?1")?.execute([no])?;
-        Ok(())
-    }
-
-    /// The message came to its end.
-    pub(crate) fn end_message(&mut self, no: i64, state: MessageState) -> rusqlite::Result<()> {
-        self.prepare("UPDATE messages SET state = ?2, entry = NULL, cancelling = 0, ended_at = ?3 WHERE no = ?1")?
-            .execute([no, state_number(state), self.now])?;
         Ok(())
     }
 
@@ -164,8 +186,28 @@ impl<'a> Transaction<'a> {
             report.error.as_ref().map(ErrorRecord::to_json),
             answer.map(|answer| answer.status),
             body,
-            answer.filter(|answer| answer.truncated).map(|_| 1),
+            answer.map(|answer| answer.truncated),
         ])?;
+        Ok(())
+    }
+
+    /// The message came to its end.
+    pub(crate) fn end_message(&mut self, no: i64, state: MessageState) -> rusqlite::Result<()> {
+        self.prepare("UPDATE messages SET state = ?2, entry = NULL, cancelling = 0, ended_at = ?3 WHERE no = ?1")?
+            .execute([no, state_number(state), self.now])?;
+        Ok(())
+    }
+
+    /// Writes a dead letter, and ends its message with it.
+    pub(crate) fn bury(&mut self, row: &LetterRow, message: Option<i64>) -> rusqlite::Result<()> {
+        row.insert(&mut *self.prepare(LETTER_INSERT)?)?;
+        let Some(message) = message else { return Ok(()) };
+        self.end_message(message, MessageState::Dead)?;
+        self.prepare(
+            "UPDATE messages SET letter =
+                 (SELECT no FROM dead_letters WHERE id = ?2 AND generation = ?3 AND entry_sent_at = ?4) WHERE no = ?1",
+        )?
+        .execute(params![message, row.letter.id, row.letter.generation, row.letter.entry_sent_at.millis()])?;
         Ok(())
     }
 }

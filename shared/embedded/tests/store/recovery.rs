@@ -62,7 +62,7 @@ async fn pauses_hold_over_a_kill() {
     assert!(is_new);
     world.post("m", "a").await;
     let world = world.killed();
-    assert_eq!(world.store.pauses().await.unwrap(), [pause.clone()]);
+    assert_eq!(world.store.pauses().await.unwrap(), std::slice::from_ref(&pause));
     world.nothing_waits().await;
     assert!(world.store.resume(&pause.id).await.unwrap());
     world.work("m", Outcome::Done).await;

@@ -216,6 +216,17 @@ impl Outcome {
     }
 }
 
+/// Waits until it is so.
+pub(crate) async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let patience = PATIENCE * if std::env::var_os("CHASKI_EXPIRED").is_some() { 60 } else { 3 };
+    tokio::time::timeout(patience, waiting).await.expect("it did not come to that");
+}
+
 pub(crate) fn number(database: &Path, sql: &str) -> i64 {
     let connection = Connection::open(database).unwrap();
     connection.busy_timeout(PATIENCE).unwrap();

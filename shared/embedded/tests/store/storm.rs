@@ -1,0 +1,138 @@
+//! Everything at once: producers, workers that give back and retry, pauses, cancellations. Every message comes to one
+//! end, nobody is served twice, and nobody is forgotten.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chaski_core::filter::Whose;
+use chaski_core::pause::PauseScope;
+use chaski_core::ports::{Cancelled, Enqueue, Ledger, Pauses, Queues, Settle};
+use chaski_core::queue::{QueueName, Tier};
+use chaski_embedded::Store;
+
+use crate::world::{Outcome, SECOND, World, attempt, entry, id_of};
+
+const PRODUCERS: usize = 4;
+const MESSAGES: usize = 600;
+const SUBJECTS: usize = 7;
+const WORKERS: usize = 12;
+
+/// What was done, by message.
+#[derive(Default)]
+struct Seen {
+    delivered: HashMap<String, usize>,
+    cancelled: HashSet<String>,
+    /// First attempts of each subject, in their order.
+    order: HashMap<String, Vec<String>>,
+}
+
+type Log = Arc<Mutex<Seen>>;
+
+/// Each producer has subjects of its own.
+async fn produce(store: Store, producer: usize, log: Log) {
+    for n in 0..MESSAGES {
+        let id = format!("p{producer}-{n:04}");
+        store.enqueue(&entry(&id, &subject(producer, n))).await.unwrap();
+        if n % 5 == 4 {
+            let victim = format!("p{producer}-{:04}", n - 1);
+            if store.cancel(&victim, &Whose::default()).await.unwrap() == Cancelled::Now {
+                log.lock().unwrap().cancelled.insert(victim);
+            }
+        }
+    }
+}
+
+fn subject(producer: usize, n: usize) -> String {
+    format!("p{producer}s{}", n % SUBJECTS)
+}
+
+async fn work(store: Store, log: Log) {
+    let mut turn = 0_usize;
+    loop {
+        let leased = store.lease().await;
+        let id = id_of(&leased);
+        turn += 1;
+        let is_first = !matches!(leased.queue, QueueName::Tier(_));
+        if turn.is_multiple_of(11) {
+            store.give_back(&[(&leased, Duration::ZERO)]).await;
+            continue;
+        }
+        let fails = is_first && id.ends_with('3');
+        let outcome = if fails { Outcome::Retry(Tier::Fast) } else { Outcome::Done };
+        if is_first {
+            let body: serde_json::Value = serde_json::from_str(&leased.body).unwrap();
+            let subject = body["subject"].as_str().unwrap().to_owned();
+            log.lock().unwrap().order.entry(subject).or_default().push(id.clone());
+        }
+        let report = attempt(1 + u32::from(!is_first), &leased, if fails { 500 } else { 200 });
+        store.settle(&leased, &outcome.of(&leased), Some(&report)).await.unwrap();
+        if !fails {
+            *log.lock().unwrap().delivered.entry(id).or_default() += 1;
+        }
+    }
+}
+
+async fn pause_and_resume(store: Store) {
+    for round in 0_usize.. {
+        let scope = match round % 4 {
+            0 => PauseScope::All,
+            1 => PauseScope::Subject { tenant: String::new(), subject: subject(round % PRODUCERS, round) },
+            2 => PauseScope::Target(format!("{}.example", subject(round % PRODUCERS, round))),
+            _ => PauseScope::Queue(format!("messages-{}", round % 4)),
+        };
+        let (pause, _) = store.pause(&scope).await.unwrap();
+        tokio::task::yield_now().await;
+        store.resume(&pause.id).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_storm_every_message_comes_to_one_end_and_every_line_keeps_its_order() {
+    let world = World::with(|options| options.limits.per_host = 2);
+    let log = Log::default();
+    let workers: Vec<_> = (0..WORKERS).map(|_| tokio::spawn(work(world.store.clone(), log.clone()))).collect();
+    let pausing = tokio::spawn(pause_and_resume(world.store.clone()));
+    let producers: Vec<_> =
+        (0..PRODUCERS).map(|producer| tokio::spawn(produce(world.store.clone(), producer, log.clone()))).collect();
+    for producer in producers {
+        producer.await.unwrap();
+    }
+    pausing.abort();
+    let _ = pausing.await;
+    for pause in world.store.pauses().await.unwrap() {
+        world.store.resume(&pause.id).await.unwrap();
+    }
+    let emptied = async {
+        loop {
+            let queues = world.store.queues().await.unwrap();
+            if queues.iter().all(|queue| queue.depth == 0) {
+                return;
+            }
+            // Only retries wait for the time to pass.
+            if queues.iter().all(|queue| queue.depth == queue.delayed) {
+                world.pass(SECOND);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), emptied).await.expect("somebody was forgotten");
+    workers.iter().for_each(tokio::task::JoinHandle::abort);
+    for worker in workers {
+        let ended = worker.await;
+        assert!(ended.is_err_and(|error| error.is_cancelled()), "a worker failed");
+    }
+
+    let seen = log.lock().unwrap();
+    assert!(seen.delivered.values().all(|times| *times == 1), "somebody was served twice");
+    assert_eq!(world.sql("SELECT count(*) FROM messages WHERE state IN (3, 5)"), (PRODUCERS * MESSAGES) as i64);
+    for id in &seen.cancelled {
+        assert!(!seen.delivered.contains_key(id), "{id} was cancelled and delivered");
+    }
+    for (subject, ids) in &seen.order {
+        assert!(ids.is_sorted(), "{subject}: {ids:?}");
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "{subject}: an attempt was made twice");
+    }
+    drop(seen);
+    world.is_well();
+}
