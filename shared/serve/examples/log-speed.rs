@@ -16,8 +16,8 @@ use tracing::subscriber::with_default;
 use tracing::{Dispatch, Level, dispatcher, info};
 
 /// Lines of a round, few enough that none is dropped for want of room.
-const LINES: u32 = 10_000;
-const ROUNDS: u32 = 50;
+const LINES: u32 = 5_000;
+const ROUNDS: u32 = 40;
 
 fn tell(lines: u32) {
     for n in 0..lines {

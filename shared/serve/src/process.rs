@@ -112,15 +112,24 @@ pub async fn run_with(
         server.drained().await;
         store.idle().await;
     };
-    tokio::select! {
+    let failed = tokio::select! {
         drained = tokio::time::timeout(limits.grace, drained) => {
             if drained.is_err() {
                 let late = "attempts did not end in time; they are made again by the next start";
                 warn!(event.action = "stop", "{} {late}", store.in_flight());
             }
+            None
         }
+        // What can't be settled any more is not waited for.
+        failure = store.failed() => Some(failure),
         // Nobody left to give an order means that this one was the last.
-        true = orders::again(&mut orders) => warn!(event.action = "stop", "ends at once, as asked a second time"),
+        true = orders::again(&mut orders) => {
+            warn!(event.action = "stop", "ends at once, as asked a second time");
+            None
+        }
+    };
+    if let Some(failure) = failed {
+        return Err(failure.into());
     }
     dispatching.abort();
     watchdog.abort();
