@@ -63,7 +63,9 @@ impl Doctor {
             let findings: Vec<Vec<String>> =
                 report.findings.iter().map(|finding| vec![plain(&finding.place), plain(&finding.detail)]).collect();
             let mut table = Table::new(&COLUMNS);
-            output.table(&mut table, &findings)?;
+            if !findings.is_empty() {
+                output.table(&mut table, &findings)?;
+            }
             if report.findings.len() > SHOWN {
                 output.line(&format!("and {} more; --json names them", report.findings.len() - SHOWN))?;
             }

@@ -35,7 +35,7 @@ const TAIL: i64 = 20_000;
 /// … or when some are not and it is quiet: fewer than this came since the last look.
 const QUIET: i64 = 200;
 /// Messages taken into the look-ups at once, and keys written in a step.
-const INDEX_MESSAGES: usize = 50_000;
+const INDEX_MESSAGES: usize = 20_000;
 const INDEX_STEP: usize = 1_000;
 /// Pages given back in a step.
 const PAGES: u32 = 256;

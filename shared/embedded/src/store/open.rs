@@ -27,7 +27,7 @@ use crate::{loader, maintenance, salvage, schema, writer};
 /// Looks at once; others wait for their turn.
 const LOOKS: usize = 8;
 /// What the writer keeps of the file in memory, in KiB.
-const WRITER_CACHE_KIB: i64 = 12 * 1_024;
+const WRITER_CACHE_KIB: i64 = 8 * 1_024;
 
 pub(super) fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Inner, OpenError> {
     let folder = Folder::lock(&options.data)?;
