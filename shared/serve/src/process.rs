@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chaski_core::api::{Api, Door};
 use chaski_core::app::{Dispatcher, Ingress};
@@ -13,6 +14,8 @@ use chaski_http::HttpTarget;
 use chaski_system::{SystemChance, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::beat::{Beat, Beats};
@@ -71,69 +74,102 @@ pub async fn run_with(
     let listener = TcpListener::bind(listen).await.map_err(|error| ServeError::Listen(listen, error))?;
     let address = listener.local_addr()?;
 
-    let clock = SystemClock::start();
-    let store = Store::open(Options::of(&settings), Arc::new(clock))?;
-    let metrics = Arc::new(Metrics::new()?);
-    let beats = Beats { dispatch: Beat::new(clock), accept: Beat::new(clock) };
-    let ending = Ending::new();
-    let target = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
-    let settle = Counted { inner: store.clone(), metrics: metrics.clone() };
-    let dispatcher = Arc::new(Dispatcher::new(settings.clone(), target, settle, clock));
-    let queues = Counted { inner: store.clone(), metrics: metrics.clone() };
-    let ingress = Ingress::new(settings.clone(), queues, clock, SystemChance);
-    let home = Home { store: store.clone(), metrics: metrics.clone(), beats: beats.clone(), ending: ending.clone() };
-    let api = Api::new(ingress, Some(home), Door { body_bytes: limits::SERVE_BATCH_BYTES, local: true });
-
-    let limits = settings.serve.limits;
-    let server = Server::new(api, Frame { limits, patience, metrics, acceptor, ending: ending.clone() });
-    let dispatching = tokio::spawn(dispatch::keep(store.clone(), dispatcher, clock, beats.dispatch.clone()));
-    let accepting = server.clone().start(listener, beats.accept.clone());
-    let watchdog = tokio::spawn(manager::keep_watchdog(beats));
+    let running = Running::begin(&settings, patience, acceptor, listener)?;
     manager::ready();
     // The first line is the address, for whoever started this process.
     ready(Ready { address, tls: certificate.is_some() });
     info!(event.action = "start", "listens on {address}");
     rules::warn(&settings);
 
-    let failed = tokio::select! {
-        failure = store.failed() => Some(failure),
-        () = orders::until_end(&mut orders, certificate.as_deref()) => None,
-    };
-    manager::stopping();
-    if let Some(failure) = failed {
-        return Err(failure.into());
+    tokio::select! {
+        failure = running.store.failed() => {
+            manager::stopping();
+            Err(failure.into())
+        }
+        () = orders::until_end(&mut orders, certificate.as_deref()) => {
+            manager::stopping();
+            running.end(settings.serve.limits.grace, orders).await
+        }
     }
-    info!(event.action = "stop", "ends: {} attempts run, and have {} s", store.in_flight(), limits.grace.as_secs());
-    store.stop_leasing();
-    ending.begin();
-    let drained = async {
-        // A loop that panicked has nobody left to serve.
-        drop(accepting.await);
-        server.drained().await;
-        store.idle().await;
-    };
-    let failed = tokio::select! {
-        drained = tokio::time::timeout(limits.grace, drained) => {
-            if drained.is_err() {
-                let late = "attempts did not end in time; they are made again by the next start";
-                warn!(event.action = "stop", "{} {late}", store.in_flight());
+}
+
+/// A process at work.
+struct Running {
+    store: Store,
+    server: Arc<Server<Counted<Store>, SystemClock, SystemChance, Home>>,
+    ending: Ending,
+    dispatching: JoinHandle<()>,
+    accepting: JoinHandle<()>,
+    watchdog: JoinHandle<()>,
+}
+
+impl Running {
+    /// Opens the store, and starts the loops.
+    fn begin(
+        settings: &Arc<Settings>,
+        patience: Patience,
+        acceptor: Option<TlsAcceptor>,
+        listener: TcpListener,
+    ) -> Result<Self, ServeError> {
+        let clock = SystemClock::start();
+        let store = Store::open(Options::of(settings), Arc::new(clock))?;
+        let metrics = Arc::new(Metrics::new()?);
+        let beats = Beats { dispatch: Beat::new(clock), accept: Beat::new(clock) };
+        let ending = Ending::new();
+        let target = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
+        let counted = || Counted { inner: store.clone(), metrics: metrics.clone() };
+        let dispatcher = Arc::new(Dispatcher::new(settings.clone(), target, counted(), clock));
+        let ingress = Ingress::new(settings.clone(), counted(), clock, SystemChance);
+        let home =
+            Home { store: store.clone(), metrics: metrics.clone(), beats: beats.clone(), ending: ending.clone() };
+        let api = Api::new(ingress, Some(home), Door { body_bytes: limits::SERVE_BATCH_BYTES, local: true });
+        let limits = settings.serve.limits;
+        let server = Server::new(api, Frame { limits, patience, metrics, acceptor, ending: ending.clone() });
+        Ok(Self {
+            dispatching: tokio::spawn(dispatch::keep(store.clone(), dispatcher, clock, beats.dispatch.clone())),
+            accepting: server.clone().start(listener, beats.accept.clone()),
+            watchdog: tokio::spawn(manager::keep_watchdog(beats)),
+            store,
+            server,
+            ending,
+        })
+    }
+
+    /// Finishes what runs, within the grace, and closes the store.
+    async fn end(self, grace: Duration, mut orders: mpsc::Receiver<Order>) -> Result<(), ServeError> {
+        let Self { store, server, ending, dispatching, accepting, watchdog } = self;
+        info!(event.action = "stop", "ends: {} attempts run, and have {} s", store.in_flight(), grace.as_secs());
+        store.stop_leasing();
+        ending.begin();
+        let drained = async {
+            // A loop that panicked has nobody left to serve.
+            drop(accepting.await);
+            server.drained().await;
+            store.idle().await;
+        };
+        let failed = tokio::select! {
+            drained = tokio::time::timeout(grace, drained) => {
+                if drained.is_err() {
+                    let late = "attempts did not end in time; they are made again by the next start";
+                    warn!(event.action = "stop", "{} {late}", store.in_flight());
+                }
+                None
             }
-            None
+            // What can't be settled any more is not waited for.
+            failure = store.failed() => Some(failure),
+            // Nobody left to give an order means that this one was the last.
+            true = orders::again(&mut orders) => {
+                warn!(event.action = "stop", "ends at once, as asked a second time");
+                None
+            }
+        };
+        if let Some(failure) = failed {
+            return Err(failure.into());
         }
-        // What can't be settled any more is not waited for.
-        failure = store.failed() => Some(failure),
-        // Nobody left to give an order means that this one was the last.
-        true = orders::again(&mut orders) => {
-            warn!(event.action = "stop", "ends at once, as asked a second time");
-            None
-        }
-    };
-    if let Some(failure) = failed {
-        return Err(failure.into());
+        dispatching.abort();
+        watchdog.abort();
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        info!(event.action = "stop", "ended");
+        closed.map_err(|error| ServeError::System(io::Error::other(error)))
     }
-    dispatching.abort();
-    watchdog.abort();
-    let closed = tokio::task::spawn_blocking(move || store.close()).await;
-    info!(event.action = "stop", "ended");
-    closed.map_err(|error| ServeError::System(io::Error::other(error)))
 }
