@@ -17,8 +17,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
-    let runtime =
-        if cli.serves() { Builder::new_multi_thread() } else { Builder::new_current_thread() }.enable_all().build()?;
+    let runtime = if cli.serves() {
+        chaski_serve::runtime("door")?
+    } else {
+        Builder::new_current_thread().enable_all().build()?
+    };
     let code = match runtime.block_on(cli.run()) {
         Ok(()) => 0,
         Err(failure) => {

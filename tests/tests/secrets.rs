@@ -41,13 +41,14 @@ struct Memory {
 }
 
 impl Enqueue for Memory {
-    async fn enqueue(&self, entry: &Entry) -> Result<Taken, EnqueueError> {
-        self.entries.lock().unwrap().push(entry.clone());
+    async fn enqueue(&self, entry: Entry) -> Result<Taken, EnqueueError> {
+        self.entries.lock().unwrap().push(entry);
         Ok(Taken::New)
     }
-    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<Taken, EnqueueError>> {
-        self.entries.lock().unwrap().extend_from_slice(entries);
-        entries.iter().map(|_| Ok(Taken::New)).collect()
+    async fn enqueue_all(&self, entries: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
+        let fates = entries.iter().map(|_| Ok(Taken::New)).collect();
+        self.entries.lock().unwrap().extend(entries);
+        fates
     }
 }
 

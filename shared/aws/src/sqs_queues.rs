@@ -124,9 +124,9 @@ impl SqsQueues {
 }
 
 impl Enqueue for SqsQueues {
-    async fn enqueue(&self, entry: &Entry) -> Result<Taken, EnqueueError> {
-        let call = self.client.send_message().queue_url(self.prefix.url(&entry.queue)).message_body(&entry.body);
-        let sent = call.message_group_id(&entry.group).message_deduplication_id(&entry.dedup).send().await;
+    async fn enqueue(&self, entry: Entry) -> Result<Taken, EnqueueError> {
+        let call = self.client.send_message().queue_url(self.prefix.url(&entry.queue)).message_body(entry.body);
+        let sent = call.message_group_id(entry.group).message_deduplication_id(entry.dedup).send().await;
         match sent {
             // A 200 without an id may come from anything that speaks HTTP.
             Ok(answer) if answer.message_id().is_none_or(str::is_empty) => {
@@ -141,7 +141,7 @@ impl Enqueue for SqsQueues {
         }
     }
 
-    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<Taken, EnqueueError>> {
+    async fn enqueue_all(&self, entries: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
         let until = Instant::now() + ALL;
         let queues = by_queue(entries.iter().map(|entry| &entry.queue)).into_iter().map(|(queue, places)| {
             let its = places.into_iter().filter_map(|place| Some((place, entries.get(place)?)));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::envelope::{Envelope, Meta};
 use crate::history::{AttemptRecord, ErrorRecord};
-use crate::shown_target::shown_target;
+use crate::shown_target::shown_target_of;
 use crate::time::Timestamp;
 
 /// Where a message stands.
@@ -96,7 +96,18 @@ impl Listing {
     /// envelope does not say when it was accepted.
     #[must_use]
     pub fn of(envelope: &Envelope, meta: &Meta, client: Option<String>, now: Timestamp) -> Self {
-        let (target, target_host) = shown_target(&envelope.message.url).unzip();
+        Self::with_target(envelope, meta, client, now, shown_target_of(&envelope.message.url))
+    }
+
+    /// The same, with the shown target and its host, where they are known already.
+    pub(crate) fn with_target(
+        envelope: &Envelope,
+        meta: &Meta,
+        client: Option<String>,
+        now: Timestamp,
+        shown: Option<(String, String)>,
+    ) -> Self {
+        let (target, target_host) = shown.unzip();
         Self {
             id: meta.id.clone(),
             generation: meta.generation,

@@ -1,18 +1,18 @@
 //! A target as people see it: without what may be secret.
 
-use url::Url;
+use url::{Position, Url};
 
 /// A target as it stands in logs, lists and metrics: scheme, host, port and path; and its host.
 #[must_use]
-pub fn shown_target(raw: &str) -> Option<(String, String)> {
-    let mut url = Url::parse(raw).ok()?;
+pub fn shown_target(url: &Url) -> Option<(String, String)> {
     let host = url.host_str()?.to_owned();
-    url.set_query(None);
-    url.set_fragment(None);
-    // These two can fail only for urls without a host.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    Some((url.to_string(), host))
+    Some(([&url[..Position::BeforeUsername], &url[Position::BeforeHost..Position::AfterPath]].concat(), host))
+}
+
+/// The same of a text; none where it is no URL with a host.
+#[must_use]
+pub fn shown_target_of(raw: &str) -> Option<(String, String)> {
+    shown_target(&Url::parse(raw).ok()?)
 }
 
 #[cfg(test)]
@@ -21,7 +21,14 @@ mod tests {
 
     #[test]
     fn a_shown_target_has_no_secrets() {
-        let shown = shown_target("https://user:pw@e.org:8443/a/b?token=x#frag").unwrap();
-        assert_eq!(shown, ("https://e.org:8443/a/b".to_owned(), "e.org".to_owned()));
+        for raw in [
+            "https://user:pw@e.org:8443/a/b?token=x#frag",
+            "https://user@e.org:8443/a/b#frag",
+            "https://:pw@e.org:8443/a/b?token=x",
+            "https://e.org:8443/a/b",
+        ] {
+            assert_eq!(shown_target_of(raw), Some(("https://e.org:8443/a/b".to_owned(), "e.org".to_owned())), "{raw}");
+        }
+        assert_eq!(shown_target_of("mailto:a@e.org"), None);
     }
 }

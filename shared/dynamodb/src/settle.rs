@@ -29,7 +29,7 @@ impl Settle for AwsSettle {
         match settlement {
             Settlement::Done => Ok(()),
             Settlement::Retry(entry) => {
-                self.queues.enqueue(entry).await.map(|_| ()).map_err(|error| SettleError(error.to_string()))
+                self.queues.enqueue(entry.clone()).await.map(|_| ()).map_err(|error| SettleError(error.to_string()))
             }
             Settlement::Bury(letter) => self.dead_letters.put(letter).await,
         }

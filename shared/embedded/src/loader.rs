@@ -115,11 +115,12 @@ impl Loader<'_> {
 
     /// Reads a line's first entries, and offers them.
     fn load(&mut self, line: i64, now: Millis) -> rusqlite::Result<Offer> {
-        let (entries, more) = self.read_line(line)?;
+        let (entries, more) = self.read_line(line, now)?;
         Ok(self.shared.schedule().offer(line, entries, more, now))
     }
 
-    fn read_line(&mut self, line: i64) -> rusqlite::Result<(Vec<EntryRow>, bool)> {
+    /// The line's first entries, to the first that is not due; and whether there may be others.
+    fn read_line(&mut self, line: i64, now: Millis) -> rusqlite::Result<(Vec<EntryRow>, bool)> {
         let sql = format!("SELECT {ENTRY_COLUMNS} FROM entries WHERE line = ?1 ORDER BY seq");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([line])?;
@@ -132,7 +133,11 @@ impl Loader<'_> {
             match read(row)? {
                 Read::Whole(entry) if entry.line == line => {
                     bytes += entry.body.len();
+                    let later = entry.due.is_some_and(|due| due > now);
                     entries.push(entry);
+                    if later {
+                        return Ok((entries, true));
+                    }
                 }
                 // What stands behind a damaged entry waits until that is out of the way.
                 Read::Whole(EntryRow { seq, .. }) | Read::Damaged(seq) => {
@@ -221,7 +226,8 @@ impl Loader<'_> {
                 self.shared.note_due(due);
                 return Ok(());
             }
-            if self.load(line, now)? == Offer::Full {
+            // Most of what falls due at once stands behind something that is here.
+            if !self.shared.schedule().goes_its_way(line) && self.load(line, now)? == Offer::Full {
                 self.shared.note_due(due);
                 return Ok(());
             }

@@ -1,7 +1,7 @@
 //! The request as the client takes it. What an envelope may ask for was checked when it was accepted; one that
 //! came another way may still hold anything.
 
-use chaski_core::guard::{Guard, check_url_text};
+use chaski_core::guard::{Guard, check_url};
 use chaski_core::headers::{is_token, is_value};
 use chaski_core::limits::HEADER_NAME_BYTES;
 use chaski_core::ports::{CallError, Outgoing};
@@ -16,7 +16,7 @@ const FRAMING: [&str; 8] =
 /// Whether the target may be called, as far as the URL tells; gives its host and port.
 pub(crate) fn check(request: &Outgoing, guard: &Guard) -> Result<(String, u16), CallError> {
     let url = &request.url;
-    check_url_text(url.as_str()).map_err(|error| CallError::Blocked(format!("the url {error}")))?;
+    check_url(url).map_err(|error| CallError::Blocked(format!("the url {error}")))?;
     guard.check_literal(url).map_err(|refusal| CallError::Blocked(refusal.to_string()))?;
     match (url.host_str(), url.port_or_known_default()) {
         (Some(host), Some(port)) => Ok((host.to_owned(), port)),

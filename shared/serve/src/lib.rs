@@ -14,9 +14,11 @@ mod process;
 mod rules;
 mod server;
 mod tls;
+mod workers;
 
 pub use error::ServeError;
 pub use log::{Closing, LogWriter};
 pub use orders::Order;
 pub use process::{Ready, run, run_with};
 pub use server::Patience;
+pub use workers::runtime;

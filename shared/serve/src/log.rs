@@ -151,6 +151,8 @@ fn write(shared: &Shared, mut out: impl Write) {
             Err(_) => lost += lines(&piece) - u64::from(lost > 0),
         }
         piece.clear();
+        // A burst's room is given back; a common piece has it again at once.
+        piece.shrink_to(4 * PIECE);
         if closed && shared.waiting().lines.is_empty() {
             return;
         }

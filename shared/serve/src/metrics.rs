@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chaski_core::ledger::AttemptReport;
 use chaski_core::ports::{Enqueue, EnqueueError, Entry, Leased, QueueRecord, Settle, SettleError, Settlement, Taken};
+use chaski_core::queue::QueueName;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     process_collector::ProcessCollector,
@@ -205,23 +206,27 @@ pub(crate) struct Counted<S> {
 }
 
 impl<S: Enqueue> Enqueue for Counted<S> {
-    async fn enqueue(&self, entry: &Entry) -> Result<Taken, EnqueueError> {
+    const PIECE: usize = S::PIECE;
+
+    async fn enqueue(&self, entry: Entry) -> Result<Taken, EnqueueError> {
+        let queue = entry.queue.clone();
         let fate = self.inner.enqueue(entry).await;
-        self.count(entry, &fate);
+        self.count(&queue, &fate);
         fate
     }
 
-    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<Taken, EnqueueError>> {
+    async fn enqueue_all(&self, entries: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
+        let queues: Vec<QueueName> = entries.iter().map(|entry| entry.queue.clone()).collect();
         let fates = self.inner.enqueue_all(entries).await;
-        entries.iter().zip(&fates).for_each(|(entry, fate)| self.count(entry, fate));
+        queues.iter().zip(&fates).for_each(|(queue, fate)| self.count(queue, fate));
         fates
     }
 }
 
 impl<S> Counted<S> {
-    fn count(&self, entry: &Entry, fate: &Result<Taken, EnqueueError>) {
+    fn count(&self, queue: &QueueName, fate: &Result<Taken, EnqueueError>) {
         if *fate == Ok(Taken::New) {
-            self.metrics.accepted.with_label_values(&[&entry.queue.to_string()]).inc();
+            self.metrics.accepted.with_label_values(&[&queue.to_string()]).inc();
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::orders::{self, Order};
 use crate::rules;
 use crate::server::{Frame, Patience, Server};
 use crate::tls::Certificate;
+use crate::workers::Aside;
 
 /// Where the process listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +99,7 @@ struct Running {
     store: Store,
     server: Arc<Server<Counted<Store>, SystemClock, SystemChance, Home>>,
     ending: Ending,
-    dispatching: JoinHandle<()>,
+    dispatching: Aside,
     accepting: JoinHandle<()>,
     watchdog: JoinHandle<()>,
 }
@@ -125,8 +126,9 @@ impl Running {
         let api = Api::new(ingress, Some(home), Door { body_bytes: limits::SERVE_BATCH_BYTES, local: true });
         let limits = settings.serve.limits;
         let server = Server::new(api, Frame { limits, patience, metrics, acceptor, ending: ending.clone() });
+        let attempts = dispatch::keep(store.clone(), dispatcher, clock, beats.dispatch.clone());
         Ok(Self {
-            dispatching: tokio::spawn(dispatch::keep(store.clone(), dispatcher, clock, beats.dispatch.clone())),
+            dispatching: Aside::start("dispatch", attempts).map_err(ServeError::System)?,
             accepting: server.clone().start(listener, beats.accept.clone()),
             watchdog: tokio::spawn(manager::keep_watchdog(beats)),
             store,
@@ -166,9 +168,12 @@ impl Running {
         if let Some(failure) = failed {
             return Err(failure.into());
         }
-        dispatching.abort();
         watchdog.abort();
-        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        let closed = tokio::task::spawn_blocking(move || {
+            dispatching.end();
+            store.close();
+        })
+        .await;
         info!(event.action = "stop", "ended");
         closed.map_err(|error| ServeError::System(io::Error::other(error)))
     }

@@ -174,7 +174,7 @@ async fn ingress_event(world: &World, subject: &Subject, hello: &Program, runs: 
         let event = (subject.event)(n, 1_024);
         let hello = peer.invoke(&event).await?.took;
         let began = Instant::now();
-        queues.enqueue(&events::entry(n, 1_024)).await?;
+        queues.enqueue(events::entry(n, 1_024)).await?;
         let round_trip = began.elapsed();
         let invocation = function.invoke(&event).await?;
         well(&subject.program, &invocation.body)?;

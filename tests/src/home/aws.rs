@@ -137,7 +137,7 @@ impl Home for AwsHome {
     }
 
     async fn put(&self, entry: &Entry) -> anyhow::Result<()> {
-        Box::pin(self.queues.enqueue(entry)).await.context("the queue did not take a raw entry")?;
+        Box::pin(self.queues.enqueue(entry.clone())).await.context("the queue did not take a raw entry")?;
         Ok(())
     }
 

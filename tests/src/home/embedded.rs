@@ -106,7 +106,7 @@ impl Home for EmbeddedHome {
     }
 
     async fn put(&self, entry: &Entry) -> anyhow::Result<()> {
-        self.store.enqueue(entry).await.context("the queue did not take a raw entry")?;
+        self.store.enqueue(entry.clone()).await.context("the queue did not take a raw entry")?;
         Ok(())
     }
 
@@ -170,19 +170,19 @@ struct FaultyQueues {
 }
 
 impl Enqueue for FaultyQueues {
-    async fn enqueue(&self, entry: &Entry) -> Result<Taken, EnqueueError> {
+    async fn enqueue(&self, entry: Entry) -> Result<Taken, EnqueueError> {
         if self.faults.refuses_entry(&entry.body) {
             return Err(EnqueueError::Unavailable("refused by the script".to_owned()));
         }
         self.store.enqueue(entry).await
     }
 
-    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<Taken, EnqueueError>> {
-        let mut refused: HashSet<&str> = HashSet::new();
+    async fn enqueue_all(&self, entries: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
+        let mut refused: HashSet<String> = HashSet::new();
         let mut fates = Vec::new();
         for entry in entries {
-            if refused.contains(entry.group.as_str()) || self.faults.refuses_entry(&entry.body) {
-                refused.insert(&entry.group);
+            if refused.contains(&entry.group) || self.faults.refuses_entry(&entry.body) {
+                refused.insert(entry.group);
                 fates.push(Err(EnqueueError::Unavailable("refused by the script".to_owned())));
             } else {
                 fates.push(self.store.enqueue(entry).await);

@@ -55,7 +55,7 @@ async fn every_subset_of_refused_entries_is_told_exactly() {
         let code = if subset % 2 == 0 { Some("InternalFailure") } else { None };
         let refused = move |body: &str| (subset >> body.parse::<u32>().unwrap()) & 1 == 1;
         let (queues, taken) = picky(move |body| refused(body).then_some(code));
-        let fates = queues.enqueue_all(&ten).await;
+        let fates = queues.enqueue_all(ten.clone()).await;
         let told: Vec<bool> = fates.iter().map(Result::is_ok).collect();
         assert_eq!(told, (0..10).map(|n| !refused(&n.to_string())).collect::<Vec<_>>(), "subset {subset:b}");
         let taken: HashSet<String> = taken.lock().unwrap().iter().cloned().collect();
@@ -67,7 +67,7 @@ async fn every_subset_of_refused_entries_is_told_exactly() {
 async fn what_follows_a_refused_entry_of_its_group_is_not_sent() {
     let entries: Vec<Entry> = (0..30).map(|n| entry(&format!("g{}", n % 3), &n.to_string())).collect();
     let (queues, taken) = picky(|body| (body == "10").then_some(Some("RequestThrottled")));
-    let fates = queues.enqueue_all(&entries).await;
+    let fates = queues.enqueue_all(entries.clone()).await;
     let taken = taken.lock().unwrap();
     for (n, fate) in fates.iter().enumerate() {
         let after = n % 3 == 1 && n >= 10;
@@ -80,7 +80,7 @@ async fn what_follows_a_refused_entry_of_its_group_is_not_sent() {
 #[tokio::test(start_paused = true)]
 async fn an_entry_that_sqs_will_never_take_is_refused_for_good() {
     let (queues, _) = picky(|_| Some(Some("InvalidMessageContents")));
-    assert!(matches!(queues.enqueue_all(&[entry("g", "x")]).await[..], [Err(EnqueueError::Refused(_))]));
+    assert!(matches!(queues.enqueue_all(vec![entry("g", "x")]).await[..], [Err(EnqueueError::Refused(_))]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +98,7 @@ async fn the_queues_of_a_batch_do_not_wait_for_one_that_is_down() {
     let entries: Vec<Entry> =
         (0..400).map(|n| Entry { queue: shard(n % 2), ..entry(&format!("g{}", n % 40), &n.to_string()) }).collect();
     let began = Instant::now();
-    let fates = queues.enqueue_all(&entries).await;
+    let fates = queues.enqueue_all(entries.clone()).await;
     assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
     assert!(fates.iter().enumerate().all(|(n, fate)| fate.is_ok() == (n % 2 == 0)));
 }
@@ -137,7 +137,7 @@ async fn one_entry_is_taken_refused_or_unavailable_and_never_later_than_nine_sec
             answer.clone()
         });
         let began = Instant::now();
-        let told = queues.enqueue(&Entry { queue: QueueName::Tier(Tier::Fast), ..entry("g", "x") }).await;
+        let told = queues.enqueue(Entry { queue: QueueName::Tier(Tier::Fast), ..entry("g", "x") }).await;
         let told =
             told.err().map(|error| if matches!(error, EnqueueError::Refused(_)) { "refused" } else { "unavailable" });
         assert_eq!(told, expected, "{shown}");
@@ -155,7 +155,7 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_deduplication_id() {
         held.push(request["MessageDeduplicationId"].clone());
         (held.len() > 1).then(|| (200, json!({"MessageId": "m"})))
     });
-    queues.enqueue(&entry("g", "x")).await.unwrap();
+    queues.enqueue(entry("g", "x")).await.unwrap();
     assert_eq!(*seen.lock().unwrap(), ["d-x", "d-x"]);
 }
 

@@ -41,13 +41,14 @@ impl Chance for Sevens {
 #[derive(Clone, Default)]
 struct Queues(Arc<Mutex<Vec<Entry>>>);
 impl Enqueue for Queues {
-    async fn enqueue(&self, entry: &Entry) -> Result<Taken, EnqueueError> {
-        self.0.lock().unwrap().push(entry.clone());
+    async fn enqueue(&self, entry: Entry) -> Result<Taken, EnqueueError> {
+        self.0.lock().unwrap().push(entry);
         Ok(Taken::New)
     }
-    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<Taken, EnqueueError>> {
-        self.0.lock().unwrap().extend_from_slice(entries);
-        entries.iter().map(|_| Ok(Taken::New)).collect()
+    async fn enqueue_all(&self, entries: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
+        let fates = entries.iter().map(|_| Ok(Taken::New)).collect();
+        self.0.lock().unwrap().extend(entries);
+        fates
     }
 }
 

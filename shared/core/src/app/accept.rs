@@ -1,11 +1,13 @@
 //! Taking messages in: a producer's text becomes a queue entry, and its answer is given once that is durable.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::future::join;
 use serde::Serialize;
 
 use super::{request, trail};
-use crate::envelope::{self, Envelope, Meta, Rules};
+use crate::envelope::{self, Meta, Rules};
 use crate::identity;
 use crate::ledger::Listing;
 use crate::limits;
@@ -13,6 +15,7 @@ use crate::ports::{Chance, Clock, Enqueue, EnqueueError, Entry, Taken};
 use crate::problem::{FieldError, Problem};
 use crate::route;
 use crate::settings::Settings;
+use crate::shown_target::shown_target;
 
 /// Takes messages in, over the ports of a home.
 #[derive(Debug)]
@@ -60,12 +63,14 @@ pub struct Receipt {
     pub warnings: Vec<String>,
 }
 
-/// A message that may be taken, before it is.
-struct Prepared {
-    entry: Entry,
-    envelope: Envelope,
-    meta: Meta,
-    client: Option<String>,
+/// A message that may be taken: its entry, and what its answer needs.
+type Prepared = (Entry, Sent);
+
+/// What is known of a message while the queue takes its entry.
+struct Sent {
+    listing: Arc<Listing>,
+    trace: Option<String>,
+    group: String,
     receipt: Receipt,
 }
 
@@ -91,22 +96,63 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
     /// # Errors
     /// 400 or 413 with every bad field; 503 when the queue did not take it.
     pub async fn accept(&self, caller: &Caller, post: Post<'_>) -> Result<Receipt, Problem> {
-        let prepared = self.prepare(caller, post)?;
-        let taken = self.queues.enqueue(&prepared.entry).await;
-        self.answer(prepared, taken)
+        let (entry, sent) = self.prepare(caller, post)?;
+        let taken = self.queues.enqueue(entry).await;
+        answer(sent, taken)
     }
 
     /// Takes many messages in, each for itself; the answers are in their order. After one that the queue
     /// did not take, later ones of its subject are not sent.
     pub async fn accept_all(&self, caller: &Caller, posts: &[Post<'_>]) -> Vec<Result<Receipt, Problem>> {
-        let prepared: Vec<Result<Prepared, Problem>> = posts.iter().map(|post| self.prepare(caller, *post)).collect();
-        let entries: Vec<Entry> = prepared.iter().flatten().map(|prepared| prepared.entry.clone()).collect();
-        let mut taken = self.queues.enqueue_all(&entries).await.into_iter();
-        let untold = || Err(EnqueueError::Unavailable("its fate was not told".to_owned()));
-        prepared
+        let mut answers = Vec::with_capacity(posts.len());
+        let mut stopped = HashSet::new();
+        let mut pieces = posts.chunks(E::PIECE);
+        let mut next = self.prepare_all(caller, pieces.next());
+        while !next.is_empty() {
+            let taking = self.take_all(next, &mut stopped);
+            // Handed in first: while this piece is written the next one is prepared.
+            let (taken, prepared) = join(taking, async { self.prepare_all(caller, pieces.next()) }).await;
+            answers.extend(taken);
+            next = prepared;
+        }
+        answers
+    }
+
+    fn prepare_all(&self, caller: &Caller, posts: Option<&[Post<'_>]>) -> Vec<Result<Prepared, Problem>> {
+        posts.unwrap_or_default().iter().map(|post| self.prepare(caller, *post)).collect()
+    }
+
+    /// Takes one piece of a call in; `stopped` are the lines of which an earlier entry was not taken.
+    async fn take_all(
+        &self,
+        piece: Vec<Result<Prepared, Problem>>,
+        stopped: &mut HashSet<String>,
+    ) -> Vec<Result<Receipt, Problem>> {
+        let mut entries = Vec::with_capacity(piece.len());
+        let sent: Vec<Result<Sent, Problem>> = piece
             .into_iter()
-            .map(|prepared| prepared.and_then(|prepared| self.answer(prepared, taken.next().unwrap_or_else(untold))))
-            .collect()
+            .map(|prepared| {
+                let (entry, sent) = prepared?;
+                if stopped.contains(&sent.group) {
+                    return Err(not_taken());
+                }
+                entries.push(entry);
+                Ok(sent)
+            })
+            .collect();
+        let mut taken = self.queues.enqueue_all(entries).await.into_iter();
+        let untold = || Err(EnqueueError::Unavailable("its fate was not told".to_owned()));
+        let mut answers = Vec::with_capacity(sent.len());
+        for sent in sent {
+            answers.push(sent.and_then(|sent| {
+                let fate = taken.next().unwrap_or_else(untold);
+                if fate.is_err() {
+                    stopped.insert(sent.group.clone());
+                }
+                answer(sent, fate)
+            }));
+        }
+        answers
     }
 
     fn prepare(&self, caller: &Caller, post: Post<'_>) -> Result<Prepared, Problem> {
@@ -126,7 +172,7 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
         let own = envelope.message.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(request::TRACEPARENT));
         let trace = own.map(|(_, value)| value.as_str()).or(post.trace);
         let meta = Meta {
-            id: id.clone(),
+            id,
             producer: caller.producer.clone(),
             tenant: caller.tenant.clone(),
             received_at: Some(now),
@@ -134,47 +180,44 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
             trace: trace.filter(|text| request::read_traceparent(text).is_some()).map(str::to_owned),
             ..Meta::default()
         };
+        let client = envelope.client.clone().or_else(|| route.client.as_ref()?.client(&envelope.subject));
+        let shown = shown_target(&accepted.url);
+        let listing = Arc::new(Listing::with_target(&envelope, &meta, client, now, shown));
+        let group = identity::group_id(&meta.tenant, &envelope.subject);
         let receipt = Receipt {
-            id,
+            id: meta.id.clone(),
             subject: envelope.subject.clone(),
             route: route.name.clone(),
             queue: queue.to_string(),
             duplicate: false,
             warnings: accepted.warnings,
         };
-        let client = envelope.client.clone().or_else(|| route.client.as_ref()?.client(&envelope.subject));
-        let listing = Listing::of(&envelope, &meta, client.clone(), now);
-        envelope.meta = Some(meta.clone());
-        let entry = Entry {
-            queue,
-            group: identity::group_id(&meta.tenant, &envelope.subject),
-            dedup: identity::dedup_id(&meta.id, meta.generation, 1, meta.hop),
-            body: envelope.to_wire(),
-            listing: Some(Box::new(listing)),
-        };
+        let sent = Sent { listing: listing.clone(), trace: meta.trace.clone(), group: group.clone(), receipt };
+        let dedup = identity::dedup_id(&meta.id, meta.generation, 1, meta.hop);
+        envelope.meta = Some(meta);
+        let entry = Entry { queue, group, dedup, body: envelope.to_wire(), listing: Some(listing) };
         check_size(&entry)?;
-        Ok(Prepared { entry, envelope, meta, client, receipt })
+        Ok((entry, sent))
     }
+}
 
-    fn answer(&self, prepared: Prepared, taken: Result<Taken, EnqueueError>) -> Result<Receipt, Problem> {
-        let Prepared { envelope, meta, client, receipt, .. } = prepared;
-        match taken {
-            Ok(Taken::Duplicate) => Ok(Receipt { duplicate: true, ..receipt }),
-            Ok(Taken::New) => {
-                trail::accepted(&envelope, &meta, client.as_deref(), &receipt.queue);
-                Ok(receipt)
-            }
-            Err(error) => {
-                tracing::warn!(
-                    event.action = "not_taken",
-                    chaski.id = receipt.id,
-                    chaski.queue = receipt.queue,
-                    "{error}"
-                );
-                Err(Problem::new(503, "the queue did not take the message; it is safe to send it again"))
-            }
+fn answer(sent: Sent, taken: Result<Taken, EnqueueError>) -> Result<Receipt, Problem> {
+    let Sent { listing, trace, receipt, .. } = sent;
+    match taken {
+        Ok(Taken::Duplicate) => Ok(Receipt { duplicate: true, ..receipt }),
+        Ok(Taken::New) => {
+            trail::accepted(&listing, trace.as_deref(), &receipt.queue);
+            Ok(receipt)
+        }
+        Err(error) => {
+            tracing::warn!(event.action = "not_taken", chaski.id = receipt.id, chaski.queue = receipt.queue, "{error}");
+            Err(not_taken())
         }
     }
+}
+
+fn not_taken() -> Problem {
+    Problem::new(503, "the queue did not take the message; it is safe to send it again")
 }
 
 fn check_size(entry: &Entry) -> Result<(), Problem> {

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use super::panics::Panics;
 use super::{bury, request, trail};
 use crate::envelope::{Envelope, Meta};
+use crate::guard::{UrlError, check_url_text};
 use crate::history::{self, AttemptRecord, ErrorRecord};
 use crate::identity;
 use crate::ledger::{AttemptReport, KeptAnswer};
@@ -17,7 +20,7 @@ use crate::redact;
 use crate::retry::{FirstError, Verdict};
 use crate::route;
 use crate::settings::Settings;
-use crate::shown_target::shown_target;
+use crate::shown_target::{shown_target, shown_target_of};
 use crate::time::Timestamp;
 
 /// Performs attempts, over the ports of a home.
@@ -38,6 +41,10 @@ pub(super) struct Task<'a> {
     pub(super) meta: Meta,
     pub(super) route: String,
     pub(super) client: Option<String>,
+    /// The id of the trace that it belongs to.
+    pub(super) trace: String,
+    /// Where it goes, or why it can't.
+    url: Result<Url, UrlError>,
     pub(super) target: Option<String>,
     pub(super) target_host: Option<String>,
 }
@@ -107,15 +114,22 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
         let client = envelope.client.clone().or_else(|| found?.client.as_ref()?.client(&envelope.subject));
         let route = meta.route.clone().or_else(|| found.map(|route| route.name.clone())).unwrap_or_default();
         meta.route.get_or_insert_with(|| route.clone());
-        let (target, target_host) = shown_target(&envelope.message.url).unzip();
-        Task { leased, queue: leased.queue.to_string(), envelope, meta, route, client, target, target_host }
+        let trace = request::trace_id(meta.trace.as_deref(), &meta.id);
+        let url = check_url_text(&envelope.message.url);
+        let shown = url.as_ref().map_or_else(|_| shown_target_of(&envelope.message.url), shown_target);
+        let (target, target_host) = shown.unzip();
+        Task { leased, queue: leased.queue.to_string(), envelope, meta, route, client, trace, url, target, target_host }
     }
 
     async fn attempt(&self, mut task: Task<'_>) -> Result<(), SettleError> {
         let (at, began) = (self.clock.now(), self.clock.elapsed());
-        let call = match request::build(&task.envelope, &task.meta, task.meta.attempts.saturating_add(1)) {
-            Ok(request) => self.target.call(request, self.settings.http.timeout).await,
-            Err(detail) => Err(CallError::Blocked(detail)),
+        let call = match &task.url {
+            Ok(url) => {
+                let attempt = task.meta.attempts.saturating_add(1);
+                let request = request::build(&task.envelope, &task.meta, url.clone(), &task.trace, attempt);
+                self.target.call(request, self.settings.http.timeout).await
+            }
+            Err(error) => Err(CallError::Blocked(format!("the url {error}"))),
         };
         let (now, duration) = (self.clock.now(), self.clock.elapsed().saturating_sub(began));
         let outcome = Outcome::of(&call, now);
@@ -181,8 +195,7 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
             Settlement::Done => {}
             Settlement::Retry(entry) => trail::retry(task, &entry.queue.to_string(), task.meta.next_due),
             Settlement::Bury(letter) => {
-                let trace = request::trace_id(&task.meta);
-                trail::dead_letter(letter, Some(&trace), Some(&task.route), &task.queue);
+                trail::dead_letter(letter, Some(&task.trace), Some(&task.route), &task.queue);
             }
         }
         if matches!(task.leased.queue, QueueName::Shard { .. }) {

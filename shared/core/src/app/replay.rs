@@ -1,6 +1,7 @@
 //! Sending dead letters again: each as the next generation of its message, at the end of its subject's line.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 
@@ -62,7 +63,7 @@ pub fn next_generation(letter: &DeadLetter, settings: &Settings, now: Timestamp)
     let found = || route.client.as_ref()?.client(&envelope.subject);
     let client = envelope.client.clone().or_else(|| letter.client.clone()).or_else(found);
     let mut entry = entry(letter, route, &envelope.subject, &meta.tenant);
-    entry.listing = Some(Box::new(Listing::of(&envelope, &meta, client, now)));
+    entry.listing = Some(Arc::new(Listing::of(&envelope, &meta, client, now)));
     envelope.meta = Some(meta);
     entry.body = envelope.to_wire();
     Ok(entry)
@@ -108,7 +109,7 @@ fn raw(letter: &DeadLetter, text: &str, settings: &Settings, now: Timestamp) -> 
         received_at: letter.received_at.unwrap_or(now),
     };
     let entry = entry(letter, route, &letter.id, &letter.tenant);
-    Ok(Entry { body: text.to_owned(), listing: Some(Box::new(listing)), ..entry })
+    Ok(Entry { body: text.to_owned(), listing: Some(Arc::new(listing)), ..entry })
 }
 
 /// An entry without its text, for the line of a subject.

@@ -5,18 +5,14 @@ use url::Url;
 
 use crate::envelope::{Body, Envelope, Meta};
 use crate::ports::Outgoing;
-use crate::{guard, headers, identity};
+use crate::{headers, identity};
 
 /// All but RFC 3986's unreserved characters.
 const SUBJECT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Builds the request of the attempt with that number.
-///
-/// # Errors
-/// The url is none that a request can be made to; for a person.
-pub(super) fn build(envelope: &Envelope, meta: &Meta, attempt: u32) -> Result<Outgoing, String> {
+/// Builds the request of the attempt with that number, to the target's URL; `trace` is the trace's id.
+pub(super) fn build(envelope: &Envelope, meta: &Meta, url: Url, trace: &str, attempt: u32) -> Outgoing {
     let message = &envelope.message;
-    let url: Url = guard::check_url_text(&message.url).map_err(|error| format!("the url {error}"))?;
     // What came past the ingress may name headers that a producer may not set; they are left out.
     let allowed = |name: &str| headers::is_token(name) && !headers::is_reserved(name) && !is(name, TRACEPARENT);
     let own = message.headers.iter().filter(|(name, value)| allowed(name) && headers::is_value(value));
@@ -36,8 +32,8 @@ pub(super) fn build(envelope: &Envelope, meta: &Meta, attempt: u32) -> Result<Ou
     add("chaski-subject", utf8_percent_encode(&envelope.subject, SUBJECT).to_string());
     add("chaski-attempt", attempt.to_string());
     add("chaski-generation", meta.generation.to_string());
-    add(TRACEPARENT, traceparent(meta, attempt));
-    Ok(Outgoing { url, method: message.method.clone(), headers: sent, body: message.body.bytes().to_vec() })
+    add(TRACEPARENT, traceparent(meta, trace, attempt));
+    Outgoing { url, method: message.method.clone(), headers: sent, body: message.body.bytes().to_vec() }
 }
 
 fn is(name: &str, other: &str) -> bool {
@@ -48,17 +44,16 @@ pub(super) const TRACEPARENT: &str = "traceparent";
 
 /// The trace that a message belongs to: the producer's, or one made of the message's id.
 #[must_use]
-pub(super) fn trace_id(meta: &Meta) -> String {
-    let given = meta.trace.as_deref().and_then(read_traceparent);
-    given.unwrap_or_else(|| hex(&identity::bytes(&["trace", &meta.id]), 16))
+pub(super) fn trace_id(traceparent: Option<&str>, id: &str) -> String {
+    traceparent.and_then(read_traceparent).unwrap_or_else(|| hex(&identity::bytes(&["trace", id]), 16))
 }
 
 /// Continues the trace: the same trace id, and a span of this attempt's own.
-fn traceparent(meta: &Meta, attempt: u32) -> String {
+fn traceparent(meta: &Meta, trace: &str, attempt: u32) -> String {
     let flags =
         meta.trace.as_deref().filter(|t| read_traceparent(t).is_some()).and_then(|t| t.get(53..55)).unwrap_or("01");
     let span = identity::bytes(&["span", &meta.id, &meta.generation.to_string(), &attempt.to_string()]);
-    format!("00-{}-{}-{flags}", trace_id(meta), hex(&span, 8))
+    format!("00-{trace}-{}-{flags}", hex(&span, 8))
 }
 
 /// The trace id of a `traceparent` (W3C Trace Context, version 00). `None` when it is none.
@@ -91,7 +86,8 @@ mod tests {
 
     fn built(json: &str) -> Outgoing {
         let envelope = Envelope::read(json).unwrap();
-        build(&envelope, envelope.meta.as_ref().unwrap(), 3).unwrap()
+        let (meta, url) = (envelope.meta.as_ref().unwrap(), envelope.message.url.parse().unwrap());
+        build(&envelope, meta, url, &trace_id(meta.trace.as_deref(), &meta.id), 3)
     }
 
     fn header<'a>(request: &'a Outgoing, name: &str) -> Vec<&'a str> {

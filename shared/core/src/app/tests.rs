@@ -357,14 +357,14 @@ struct Queues {
 }
 
 impl Enqueue for Arc<Queues> {
-    async fn enqueue(&self, entry: &Entry) -> Result<Taken, EnqueueError> {
+    async fn enqueue(&self, entry: Entry) -> Result<Taken, EnqueueError> {
         if self.down {
             return Err(EnqueueError::Unavailable("scripted".to_owned()));
         }
-        self.taken.lock().unwrap().push(entry.clone());
+        self.taken.lock().unwrap().push(entry);
         Ok(Taken::New)
     }
-    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<Taken, EnqueueError>> {
+    async fn enqueue_all(&self, entries: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
         let mut fates = Vec::new();
         for entry in entries {
             fates.push(self.enqueue(entry).await);

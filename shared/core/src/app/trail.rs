@@ -7,10 +7,9 @@ use tracing::info;
 
 use super::attempt::Task;
 use super::request;
-use crate::envelope::{Envelope, Meta};
 use crate::history::AttemptRecord;
+use crate::ledger::Listing;
 use crate::logger::TRAIL;
-use crate::shown_target::shown_target;
 use crate::time::Timestamp;
 
 /// CloudWatch's namespace of our metrics.
@@ -26,22 +25,21 @@ const DELIVERED: [(&str, &str); 3] =
     [("attempts", "Count"), ("attempt_duration_ms", "Milliseconds"), ("delivery_delay_ms", "Milliseconds")];
 
 /// A message was accepted, and is durable.
-pub(super) fn accepted(envelope: &Envelope, meta: &Meta, client: Option<&str>, queue: &str) {
-    let target = shown_target(&envelope.message.url);
+pub(super) fn accepted(listing: &Listing, trace: Option<&str>, queue: &str) {
     info!(
         target: TRAIL,
         {
             event.action = "accepted",
-            trace.id = request::trace_id(meta),
-            chaski.id = meta.id,
-            chaski.subject = envelope.subject,
-            chaski.client = client,
-            chaski.producer = meta.producer,
-            chaski.route = meta.route,
+            trace.id = request::trace_id(trace, &listing.id),
+            chaski.id = listing.id,
+            chaski.subject = listing.subject,
+            chaski.client = listing.client,
+            chaski.producer = listing.producer,
+            chaski.route = listing.route,
             chaski.queue = queue,
-            chaski.target = target.as_ref().map(|(target, _)| target.as_str()),
-            chaski.target_host = target.as_ref().map(|(_, host)| host.as_str()),
-            chaski.generation = meta.generation,
+            chaski.target = listing.target,
+            chaski.target_host = listing.target_host,
+            chaski.generation = listing.generation,
         },
         "accepted"
     );
@@ -55,7 +53,7 @@ pub(super) fn attempt(task: &Task<'_>, attempt: &AttemptRecord, detail: &str, de
         target: TRAIL,
         {
             event.action = "attempt",
-            trace.id = request::trace_id(&task.meta),
+            trace.id = task.trace,
             chaski.id = task.meta.id,
             chaski.subject = task.envelope.subject,
             chaski.client = task.client,
@@ -106,7 +104,7 @@ pub(super) fn retry(task: &Task<'_>, queue: &str, due: Option<Timestamp>) {
         target: TRAIL,
         {
             event.action = "retry",
-            trace.id = request::trace_id(&task.meta),
+            trace.id = task.trace,
             chaski.id = task.meta.id,
             chaski.subject = task.envelope.subject,
             chaski.client = task.client,

@@ -1,7 +1,9 @@
 //! A producer's text becomes an envelope, or a refusal that names every bad field.
 
-use super::check::{self, Mistakes};
-use super::{Envelope, Message};
+use url::Url;
+
+use super::Envelope;
+use super::check::{self, Checked, Mistakes};
 use crate::guard::Guard;
 use crate::json::{self, Extra, Fields};
 use crate::limits;
@@ -19,6 +21,8 @@ pub struct Rules<'a> {
 pub struct Accepted {
     /// The envelope.
     pub envelope: Envelope,
+    /// Its target.
+    pub url: Url,
     /// What the producer should know, for a person.
     pub warnings: Vec<String>,
 }
@@ -81,15 +85,15 @@ fn read(mut fields: Fields<'_>, key: Option<&str>, rules: Rules<'_>, mistakes: &
     refuse_not_served(&mut fields, mistakes);
     let extra = fields.rest();
     let mut warnings = Vec::new();
-    let in_message = message.as_ref().map(|message| &message.extra);
+    let in_message = message.as_ref().map(|(message, _)| &message.extra);
     check_unknown(&[("", &extra), ("/message", in_message.unwrap_or(&Extra::default()))], &mut warnings, mistakes);
 
-    let (Some(subject), Some(message)) = (subject, message) else { return None };
+    let (Some(subject), Some((message, Some(url)))) = (subject, message) else { return None };
     let envelope = Envelope { subject, message, key, client, labels: labels.unwrap_or_default(), meta: None, extra };
-    Some(Accepted { envelope, warnings })
+    Some(Accepted { envelope, url, warnings })
 }
 
-fn take_message(fields: &mut Fields<'_>, rules: Rules<'_>, mistakes: &mut Mistakes) -> Option<Message> {
+fn take_message(fields: &mut Fields<'_>, rules: Rules<'_>, mistakes: &mut Mistakes) -> Option<Checked> {
     match (fields.take("message"), fields.take("body")) {
         (Some(raw), None) => check::message("/message", raw, rules.guard, mistakes),
         (None, Some(raw)) => check::message("/body", raw, rules.guard, mistakes),

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use url::Url;
 
 use super::body::Body;
 use super::wire::read_body;
@@ -88,8 +89,11 @@ pub(super) fn labels(raw: &RawValue, mistakes: &mut Mistakes) -> Option<Vec<Stri
     Some(labels)
 }
 
+/// A request, with its target where that could be read.
+pub(super) type Checked = (Message, Option<Url>);
+
 /// Checks the request itself; `at` is `/message`, or `/body` for the shape of 1.0.
-pub(super) fn message(at: &str, raw: &RawValue, guard: &Guard, mistakes: &mut Mistakes) -> Option<Message> {
+pub(super) fn message(at: &str, raw: &RawValue, guard: &Guard, mistakes: &mut Mistakes) -> Option<Checked> {
     let Some(mut fields) = Fields::read(raw) else {
         mistakes.wrong(at, "must be an object");
         return None;
@@ -101,34 +105,39 @@ pub(super) fn message(at: &str, raw: &RawValue, guard: &Guard, mistakes: &mut Mi
     let method = fields.take("method").map(|raw| method(&json::join(at, "method"), raw, mistakes));
     let headers = fields.take("headers").map(|raw| header_list(&json::join(at, "headers"), raw, mistakes));
     let body = body(at, fields.take("body"), fields.take("body_base64"), mistakes);
-    Some(Message {
-        url: url?,
+    let (text, url) = url?;
+    let message = Message {
+        url: text,
         method: method.unwrap_or_else(|| DEFAULT_METHOD.to_owned()),
         headers: headers.unwrap_or_default(),
         body,
         extra: fields.rest(),
-    })
+    };
+    Some((message, url))
 }
 
-fn url(at: &str, raw: Option<&RawValue>, guard: &Guard, mistakes: &mut Mistakes) -> Option<String> {
+fn url(at: &str, raw: Option<&RawValue>, guard: &Guard, mistakes: &mut Mistakes) -> Option<(String, Option<Url>)> {
     let Some(raw) = raw else {
         mistakes.wrong(at, "is missing");
         return None;
     };
-    let url: String = mistakes.typed(at, raw, "a string")?;
-    if url.len() > limits::URL_BYTES {
-        mistakes.too_large(at, format!("is {} bytes; at most {} are taken", url.len(), limits::URL_BYTES));
-        return Some(url);
+    let text: String = mistakes.typed(at, raw, "a string")?;
+    if text.len() > limits::URL_BYTES {
+        mistakes.too_large(at, format!("is {} bytes; at most {} are taken", text.len(), limits::URL_BYTES));
+        return Some((text, None));
     }
-    match crate::guard::check_url_text(&url) {
-        Err(error) => mistakes.wrong(at, error.to_string()),
-        Ok(parsed) => {
-            if let Err(refusal) = guard.check_literal(&parsed) {
+    match crate::guard::check_url_text(&text) {
+        Err(error) => {
+            mistakes.wrong(at, error.to_string());
+            Some((text, None))
+        }
+        Ok(url) => {
+            if let Err(refusal) = guard.check_literal(&url) {
                 mistakes.wrong(at, refusal.to_string());
             }
+            Some((text, Some(url)))
         }
     }
-    Some(url)
 }
 
 /// Methods that are no request for a resource: a tunnel, and an echo of what was sent.

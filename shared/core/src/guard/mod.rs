@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 pub use rule::AddressRule;
-pub use url_text::{UrlError, check_url_text};
+pub use url_text::{UrlError, check_url, check_url_text};
 
 use public::{is_metadata, is_public, is_this_machine, plain, readings};
 use rule::{is_localhost, normal};

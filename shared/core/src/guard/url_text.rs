@@ -39,12 +39,28 @@ pub fn check_url_text(raw: &str) -> Result<Url, UrlError> {
         return wrong("must not hold a user name or a password");
     }
     let url = Url::parse(raw).map_err(|error| UrlError(format!("can't be read: {error}")))?;
+    check_url(&url)?;
+    Ok(url)
+}
+
+/// Looks at a URL that was read before: whether a target may have it.
+///
+/// # Errors
+/// The first thing that is wrong, for a person.
+pub fn check_url(url: &Url) -> Result<(), UrlError> {
+    let wrong = |detail: &str| Err(UrlError(detail.to_owned()));
+    if !matches!(url.scheme(), "http" | "https") {
+        return wrong("must begin with http:// or https://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return wrong("must not hold a user name or a password");
+    }
     if url.port() == Some(0) {
         return wrong("must not have the port 0");
     }
     match url.host() {
         Some(Host::Domain(name)) if !is_name(name) => wrong("has a host that is no name"),
-        Some(_) => Ok(url),
+        Some(_) => Ok(()),
         None => wrong("must name a host"),
     }
 }

@@ -4,6 +4,7 @@
 //! polls its store; both hand a [`Leased`] entry to a use case and get one settled verdict back.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -48,7 +49,7 @@ pub struct Entry {
     pub dedup: String,
     /// What a home with a ledger lists of the message. Without it such a home reads the text; other homes
     /// have no use for it.
-    pub listing: Option<Box<Listing>>,
+    pub listing: Option<Arc<Listing>>,
 }
 
 /// What became of an entry that was taken.
@@ -73,15 +74,19 @@ pub enum EnqueueError {
 
 /// Taking entries in, for acceptance.
 pub trait Enqueue: Send + Sync {
+    /// Entries that are best handed in at once. Without a bound all of a producer's call are, and the home shares
+    /// them out itself; with one the next are prepared while these are written.
+    const PIECE: usize = usize::MAX;
+
     /// Writes one entry. `Ok` means that it survives a crash; an error that it may or may not be there.
     /// Ends within ten seconds.
-    fn enqueue(&self, entry: &Entry) -> impl Future<Output = Result<Taken, EnqueueError>> + Send;
+    fn enqueue(&self, entry: Entry) -> impl Future<Output = Result<Taken, EnqueueError>> + Send;
 
     /// Writes entries of any queues and tells the fate of each, in their order; the promise for each is that
     /// of [`Enqueue::enqueue`]. Entries of one group are written in their order: what follows an entry of
     /// its group that was not taken is not written, and is [`EnqueueError::Unavailable`]. A queue that is
     /// down is given up within ten seconds; all together ends within 25.
-    fn enqueue_all(&self, entries: &[Entry]) -> impl Future<Output = Vec<Result<Taken, EnqueueError>>> + Send;
+    fn enqueue_all(&self, entries: Vec<Entry>) -> impl Future<Output = Vec<Result<Taken, EnqueueError>>> + Send;
 }
 
 /// One entry received from a queue, leased to this process.

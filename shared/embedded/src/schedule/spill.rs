@@ -89,6 +89,11 @@ impl Schedule {
         true
     }
 
+    /// Whether the line is here, and nothing of it is waited for: an offer would change nothing.
+    pub(crate) fn goes_its_way(&self, id: i64) -> bool {
+        self.lines.get(&id).is_some_and(|line| line.place != Place::Loading)
+    }
+
     /// Takes a line's first entries as the loader read them; `more` tells whether the file holds others.
     pub(crate) fn offer(&mut self, id: i64, entries: Vec<EntryRow>, more: bool, now: Millis) -> Offer {
         let stale = self.touched.as_ref().is_some_and(|touched| touched.contains(&id));

@@ -26,23 +26,29 @@ use crate::writer::{Cancel, Delete, Enqueued, Hold, Release, Replay, SettleJob};
 
 /// A producer is answered within this time, whatever the disk does.
 const TAKE: Duration = Duration::from_secs(9);
+/// Messages of one call that are written at once. The processor that reads envelopes and the one that writes rows
+/// share a call from about twice this size on, and its memory is bounded.
+const PIECE: usize = 500;
 /// Messages that one step of a cancellation changes.
 const CANCEL_STEP: usize = 500;
 
 impl Enqueue for Store {
-    async fn enqueue(&self, entry: &Entry) -> Result<Taken, EnqueueError> {
-        let mut fates = self.enqueue_all(std::slice::from_ref(entry)).await;
+    const PIECE: usize = PIECE;
+
+    async fn enqueue(&self, entry: Entry) -> Result<Taken, EnqueueError> {
+        let mut fates = self.enqueue_all(vec![entry]).await;
         fates.pop().unwrap_or_else(|| Err(EnqueueError::Unavailable("its fate was not told".to_owned())))
     }
 
-    async fn enqueue_all(&self, entries: &[Entry]) -> Vec<Result<Taken, EnqueueError>> {
-        let refused = |why: &str| entries.iter().map(|_| Err(EnqueueError::Unavailable(why.to_owned()))).collect();
+    async fn enqueue_all(&self, entries: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
+        let count = entries.len();
+        let refused = |why: &str| vec![Err(EnqueueError::Unavailable(why.to_owned())); count];
         if let Err(why) = self.is_taking()
             && self.shared().failure.borrow().is_some()
         {
             return refused(&why);
         }
-        let (job, told) = Enqueued::new(entries.to_vec());
+        let (job, told) = Enqueued::new(entries);
         self.hand_in(job);
         match tokio::time::timeout(TAKE, told).await {
             Ok(Ok(fates)) => fates,

@@ -12,8 +12,9 @@ mod replay;
 mod settle;
 mod transaction;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, ErrorCode, ffi};
@@ -40,6 +41,11 @@ pub(crate) trait Job: Send {
         false
     }
 
+    /// Whether it may stand behind others for a while: what failed waits in a tier for seconds anyway.
+    fn yields(&self) -> bool {
+        false
+    }
+
     /// Makes the change, in the transaction that is open. May be called again after a rollback.
     ///
     /// # Errors
@@ -58,6 +64,9 @@ pub(crate) type Told<T> = tokio::sync::oneshot::Receiver<Result<T, String>>;
 
 /// Jobs of one transaction, at most: what a caller waits for is bounded.
 const JOBS: usize = 1_024;
+/// Of those, jobs that yield, while something new is being taken in: however many messages to a dead target come
+/// back, a producer waits for no more of them than this.
+const YIELDING: usize = 8;
 
 /// Where jobs are handed in. The writer ends when the last of these is gone.
 #[derive(Clone)]
@@ -96,7 +105,8 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, jobs: &Receiver<Box<dyn Job>>) {
-        while let Some(batch) = collect(jobs) {
+        let mut yielding = VecDeque::new();
+        while let Some(batch) = collect(jobs, &mut yielding) {
             self.write(batch);
         }
         // The last one out folds the log into the file; a failure costs the next start a moment and no data.
@@ -164,16 +174,21 @@ impl Writer {
     }
 }
 
-/// Everything that waits, at least one job. `None` when nobody can hand in any more.
-fn collect(jobs: &Receiver<Box<dyn Job>>) -> Option<Vec<Box<dyn Job>>> {
-    let mut batch = vec![jobs.recv().ok()?];
-    while batch.len() < JOBS {
-        match jobs.try_recv() {
-            Ok(job) => batch.push(job),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+/// What waits, at least one job; those that yield are left for later where something new comes. `None` when nobody can
+/// hand in any more.
+fn collect(jobs: &Receiver<Box<dyn Job>>, yielding: &mut VecDeque<Box<dyn Job>>) -> Option<Vec<Box<dyn Job>>> {
+    let mut batch = Vec::new();
+    let first = if yielding.is_empty() { jobs.recv().ok() } else { None };
+    for job in first.into_iter().chain(jobs.try_iter()).take(JOBS - YIELDING) {
+        if job.yields() {
+            yielding.push_back(job);
+        } else {
+            batch.push(job);
         }
     }
-    Some(batch)
+    let room = if batch.iter().any(|job| job.takes()) { YIELDING } else { JOBS - batch.len() };
+    batch.extend(yielding.drain(..room.min(yielding.len())));
+    (!batch.is_empty()).then_some(batch)
 }
 
 fn is_full(error: &rusqlite::Error) -> bool {
@@ -187,4 +202,63 @@ pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
         || error.sqlite_error().is_some_and(|error| row.contains(&error.extended_code))
         || is_unreadable(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter::repeat_n;
+
+    use super::*;
+
+    /// A job that says only what it is.
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Kind {
+        Takes,
+        Yields,
+        Other,
+    }
+    impl Job for Kind {
+        fn takes(&self) -> bool {
+            *self == Self::Takes
+        }
+        fn yields(&self) -> bool {
+            *self == Self::Yields
+        }
+        fn apply(&mut self, _: &mut Transaction<'_>) -> rusqlite::Result<()> {
+            Ok(())
+        }
+        fn done(self: Box<Self>, _: &Shared, _: &Connection) {}
+        fn failed(self: Box<Self>, _: &Shared, _: &str) {}
+    }
+
+    /// How many jobs each transaction has: that take, that yield, in all.
+    fn transactions(jobs: impl IntoIterator<Item = Kind>) -> Vec<(usize, usize, usize)> {
+        let (sender, receiver) = channel::<Box<dyn Job>>();
+        jobs.into_iter().for_each(|job| assert!(sender.send(Box::new(job)).is_ok()));
+        drop(sender);
+        let mut yielding = VecDeque::new();
+        let mut found = Vec::new();
+        while let Some(batch) = collect(&receiver, &mut yielding) {
+            let count = |is: &dyn Fn(&dyn Job) -> bool| batch.iter().filter(|job| is(job.as_ref())).count();
+            found.push((count(&|job| job.takes()), count(&|job| job.yields()), batch.len()));
+        }
+        found
+    }
+
+    #[test]
+    fn what_failed_lets_what_is_new_pass_and_is_done_when_nothing_new_comes() {
+        let storm = repeat_n(Kind::Yields, 100).chain(repeat_n(Kind::Takes, 30));
+        assert_eq!(transactions(storm), [(30, YIELDING, 30 + YIELDING), (0, 100 - YIELDING, 100 - YIELDING)]);
+        let calm = repeat_n(Kind::Yields, 100).chain(repeat_n(Kind::Other, 30));
+        assert_eq!(transactions(calm), [(0, 100, 130)]);
+    }
+
+    #[test]
+    fn a_transaction_is_bounded_and_nothing_is_left() {
+        assert_eq!(transactions([]), []);
+        assert_eq!(transactions(repeat_n(Kind::Other, JOBS)), [(0, 0, JOBS - YIELDING), (0, 0, YIELDING)]);
+        let many = transactions(repeat_n(Kind::Yields, 2 * JOBS).chain([Kind::Other]));
+        assert!(many.iter().all(|(_, _, all)| *all <= JOBS), "{many:?}");
+        assert_eq!(many.iter().map(|(_, _, all)| all).sum::<usize>(), 2 * JOBS + 1);
+    }
 }

@@ -41,6 +41,10 @@ impl SettleJob {
 }
 
 impl Job for SettleJob {
+    fn yields(&self) -> bool {
+        matches!(self.settlement, Settlement::Retry(_))
+    }
+
     fn apply(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
         self.next = None;
         self.ended = true;

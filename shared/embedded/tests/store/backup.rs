@@ -23,7 +23,7 @@ async fn a_copy_taken_while_messages_come_in_holds_the_first_ones_of_every_line(
         let mut n = 200;
         while store.is_taking().is_ok() && n < 20_000 {
             let entries: Vec<_> = (n..n + 10).map(|n| entry(&format!("{n}"), &format!("s{}", n % 5))).collect();
-            if store.enqueue_all(&entries).await.iter().any(Result::is_err) {
+            if store.enqueue_all(entries).await.iter().any(Result::is_err) {
                 break;
             }
             n += 10;

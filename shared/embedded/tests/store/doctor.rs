@@ -12,7 +12,7 @@ async fn full() -> World {
     let world = World::new();
     for n in 0..8 {
         let own = Listing { labels: vec![format!("l{n}")], ..listing(&format!("m{n}"), &format!("s{n}")) };
-        world.store.enqueue(&listed(own)).await.unwrap();
+        world.store.enqueue(listed(own)).await.unwrap();
     }
     world.work("m0", Outcome::Done).await;
     world.work("m1", Outcome::Bury).await;

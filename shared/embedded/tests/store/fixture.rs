@@ -35,7 +35,7 @@ async fn write() -> World {
             labels: vec!["invoice".to_owned(), subject.to_owned()],
             ..listing(id, subject)
         };
-        world.store.enqueue(&listed(own)).await.unwrap();
+        world.store.enqueue(listed(own)).await.unwrap();
     }
     world.store.pause(&PauseScope::Target("paused.example".to_owned())).await.unwrap();
     world.work("0193f0a0-0000-7000-8000-000000000001", Outcome::Done).await;

@@ -74,7 +74,7 @@ impl SettleWith for chaski_embedded::Store {
 async fn whose_a_message_is_not_does_not_see_it() {
     let world = World::new();
     let own = Listing { tenant: "t".to_owned(), producer: "p".to_owned(), ..listing("m", "s") };
-    world.store.enqueue(&listed(own)).await.unwrap();
+    world.store.enqueue(listed(own)).await.unwrap();
     let sees = async |tenant: Option<&str>, producer: Option<&str>| {
         let whose = Whose { tenant: tenant.map(str::to_owned), producer: producer.map(str::to_owned) };
         let one = world.store.message("m", &whose, Duration::ZERO).await.unwrap().is_some();
@@ -113,7 +113,7 @@ async fn every_filter_finds_its_messages_the_newest_first() {
             received_at: Timestamp::from_millis(START + n * HOUR),
             ..listing(&format!("m{n}"), subject)
         };
-        world.store.enqueue(&listed(own)).await.unwrap();
+        world.store.enqueue(listed(own)).await.unwrap();
     }
     // m0 is delivered, m1 retries, m2 is dead, m3 at work, m4 cancelled.
     world.work("m0", Outcome::Done).await;
@@ -207,7 +207,7 @@ async fn a_message_that_is_not_at_its_end_is_known_however_old_it_is() {
 #[tokio::test]
 async fn entries_of_one_call_meet_their_own_fates() {
     let world = World::new();
-    let fates = world.store.enqueue_all(&[entry("a", "s"), entry("a", "s"), entry("b", "s")]).await;
+    let fates = world.store.enqueue_all(vec![entry("a", "s"), entry("a", "s"), entry("b", "s")]).await;
     assert_eq!(fates, [Ok(Taken::New), Ok(Taken::Duplicate), Ok(Taken::New)]);
     world.work("a", Outcome::Done).await;
     world.work("b", Outcome::Done).await;

@@ -9,7 +9,7 @@ use crate::world::{Outcome, World, listed, listing};
 
 async fn post(world: &World, id: &str, subject: &str, route: &str) {
     let own = Listing { route: route.to_owned(), ..listing(id, subject) };
-    world.store.enqueue(&listed(own)).await.unwrap();
+    world.store.enqueue(listed(own)).await.unwrap();
 }
 
 /// `held` is in the scope, `free` is not.

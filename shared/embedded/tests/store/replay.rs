@@ -58,7 +58,7 @@ async fn what_is_sent_again_with_other_routes_is_listed_as_it_is_now() {
     let world = World::new();
     let old = Listing { client: Some("old".to_owned()), labels: vec!["old".to_owned()], ..listing("m", "s") };
     let whose = Whose::default();
-    chaski_core::ports::Enqueue::enqueue(&world.store, &listed(old)).await.unwrap();
+    chaski_core::ports::Enqueue::enqueue(&world.store, listed(old)).await.unwrap();
     world.work("m", Outcome::Bury).await;
     let new = Listing {
         generation: 2,

@@ -25,7 +25,7 @@ fn later(world: World, span: i64, change: impl FnOnce(&mut Options)) -> World {
 
 async fn post_labelled(world: &World, id: &str) {
     let own = Listing { labels: vec!["label".to_owned()], ..listing(id, id) };
-    world.store.enqueue(&listed(own)).await.unwrap();
+    world.store.enqueue(listed(own)).await.unwrap();
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn for_ever_is_for_ever() {
     // Ids of other hands go, so that the end of a pass can be seen.
     let mut foreign = crate::world::entry("f", "t");
     foreign.listing = None;
-    world.store.enqueue(&foreign).await.unwrap();
+    world.store.enqueue(foreign.clone()).await.unwrap();
     let world = later(world, 400 * DAY, change);
     until(|| world.sql("SELECT count(*) FROM moves") == 0).await;
     assert_eq!(world.state("m").await, MessageState::Delivered);
@@ -131,7 +131,7 @@ async fn the_file_of_many_expired_messages_shrinks_to_the_size_of_what_is_left()
                 entry
             })
             .collect();
-        assert!(world.store.enqueue_all(&entries).await.iter().all(Result::is_ok));
+        assert!(world.store.enqueue_all(entries).await.iter().all(Result::is_ok));
     }
     let expires = MessageFilter { subject: Some("expires".to_owned()), ..MessageFilter::default() };
     let cancelled = world.store.cancel_all(&expires, false).await.unwrap().cancelled;

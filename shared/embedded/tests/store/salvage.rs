@@ -25,7 +25,7 @@ async fn at_rest() -> World {
             entry
         })
         .collect();
-    assert!(world.store.enqueue_all(&entries).await.iter().all(Result::is_ok));
+    assert!(world.store.enqueue_all(entries).await.iter().all(Result::is_ok));
     world.store.close();
     world
 }
@@ -42,7 +42,7 @@ async fn deliver(folder: &Path) -> HashSet<String> {
     for _ in 0..4 {
         let store = Store::open(options(folder), TestClock::at(START)).unwrap();
         let marker = format!("marker-{}", delivered.len());
-        let mut marked = store.enqueue(&entry(&marker, &marker)).await.is_ok();
+        let mut marked = store.enqueue(entry(&marker, &marker)).await.is_ok();
         while marked {
             let leased = tokio::select! {
                 leased = store.lease() => leased,

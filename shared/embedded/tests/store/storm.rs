@@ -33,7 +33,7 @@ type Log = Arc<Mutex<Seen>>;
 async fn produce(store: Store, producer: usize, log: Log) {
     for n in 0..MESSAGES {
         let id = format!("p{producer}-{n:04}");
-        store.enqueue(&entry(&id, &subject(producer, n))).await.unwrap();
+        store.enqueue(entry(&id, &subject(producer, n))).await.unwrap();
         if n % 5 == 4 {
             let victim = format!("p{producer}-{:04}", n - 1);
             if store.cancel(&victim, &Whose::default()).await.unwrap() == Cancelled::Now {

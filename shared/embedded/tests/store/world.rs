@@ -142,7 +142,7 @@ impl World {
     }
 
     pub(crate) async fn post(&self, id: &str, subject: &str) -> Taken {
-        self.store.enqueue(&entry(id, subject)).await.unwrap()
+        self.store.enqueue(entry(id, subject)).await.unwrap()
     }
 
     /// The next entry that may be attempted; it has to come.
@@ -264,7 +264,7 @@ pub(crate) fn listed(listing: Listing) -> Entry {
         body: format!(r#"{{"subject":"{}","meta":{{"id":"{id}","generation":{generation}}}}}"#, listing.subject),
         group: identity::group_id(&listing.tenant, &listing.subject),
         dedup: identity::dedup_id(id, generation, 1, 0),
-        listing: Some(Box::new(listing)),
+        listing: Some(Arc::new(listing)),
     }
 }
 

@@ -28,10 +28,10 @@ const NOTICED: Duration = Duration::from_secs(10);
 /// Takes nothing and breaks.
 struct Breaks;
 impl Enqueue for Breaks {
-    async fn enqueue(&self, _: &Entry) -> Result<Taken, EnqueueError> {
+    async fn enqueue(&self, _: Entry) -> Result<Taken, EnqueueError> {
         panic!("a secret of ours")
     }
-    async fn enqueue_all(&self, _: &[Entry]) -> Vec<Result<Taken, EnqueueError>> {
+    async fn enqueue_all(&self, _: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
         panic!("a secret of ours")
     }
 }
