@@ -14,7 +14,7 @@ use serving::figure::{Value, Values};
 use serving::machine::machine;
 use serving::options::{Command, HELP, Kind, Plan};
 use serving::report::{CHASKI, of_one, side_by_side};
-use serving::{batches, delivery, links, options, storm};
+use serving::{batches, delivery, fairness, links, options, recovery, storm};
 
 #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
 fn main() -> anyhow::Result<()> {
@@ -59,6 +59,8 @@ fn figures(binary: &Path, plan: &Plan) -> anyhow::Result<Vec<Value>> {
                 "deliver" => delivery::chaski(binary, folder, plan.messages),
                 "batch" => batches::sizes(binary, folder),
                 "waiting" => batches::waiting(binary, folder, plan.waiting),
+                "kill" => recovery::after_kill(binary, folder, plan.kill),
+                "fair" => fairness::fairness(binary, folder, plan.fair),
                 "storm" => storm::storm(binary, folder, plan.storm),
                 _ => links::chaski(binary, folder, plan.links),
             };

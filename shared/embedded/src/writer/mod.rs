@@ -66,7 +66,7 @@ pub(crate) type Told<T> = tokio::sync::oneshot::Receiver<Result<T, String>>;
 const JOBS: usize = 1_024;
 /// Of those, jobs that yield, while something new is being taken in: however many messages to a dead target come
 /// back, a producer waits for no more of them than this.
-const YIELDING: usize = 8;
+const YIELDING: usize = 4;
 
 /// Where jobs are handed in. The writer ends when the last of these is gone.
 #[derive(Clone)]

@@ -88,7 +88,11 @@ impl Job for SettleJob {
         if let Some(next) = self.next {
             publish(shared, connection, next);
         }
-        shared.schedule().settled(self.token, now);
+        let mut schedule = shared.schedule();
+        // Read with the schedule in hand: what the loader leaves to this line because it is due must be due here.
+        let now = shared.clock.now();
+        schedule.settled(self.token, now);
+        drop(schedule);
         shared.wake_loader_if_wanted();
         if let Some(message) = self.held.message.filter(|_| self.ended) {
             shared.ends.tell(message);

@@ -65,19 +65,28 @@ pub(crate) fn waiting(binary: &Path, folder: &Path, messages: usize) -> anyhow::
     let server = Server::start(binary, folder, DEFAULT_SETTINGS)?;
     let mut control = server.control()?;
     control.call("POST", "/pauses", br#"{"all":true}"#)?;
-    let mut batches = Batches::new(work(messages, target.address));
-    let (mut left, mut took) = (messages, Duration::ZERO);
-    while left > 0 {
-        let size = left.min(LARGEST);
-        let body = batches.next(size)?;
-        took += post(&mut control, &body, size)?;
-        left -= size;
-    }
+    let took = fill(&mut control, work(messages, target.address), messages)?;
     let depth = control.depth()?;
     ensure!(depth == u64::try_from(messages)?, "{messages} were sent, {depth} wait");
     ensure!(target.count() == 0, "{} were delivered during a pause", target.count());
     let memory = processes::memory(&[server.pid()]);
     Ok(vec![("waiting.most", memory.most), ("waiting.now", memory.resident), ("waiting.rate", rate(messages, took))])
+}
+
+/// Sends so many messages of the work in the largest calls; what the answers took.
+///
+/// # Errors
+/// When one is refused.
+pub(crate) fn fill(control: &mut Control, work: Work, messages: usize) -> anyhow::Result<Duration> {
+    let mut batches = Batches::new(work);
+    let (mut left, mut took) = (messages, Duration::ZERO);
+    while left > 0 {
+        let size = left.min(LARGEST);
+        let body = batches.next(size)?;
+        took += post(control, &body, size)?;
+        left -= size;
+    }
+    Ok(took)
 }
 
 /// Bodies of calls, one after the other.

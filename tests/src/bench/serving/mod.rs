@@ -4,6 +4,7 @@
 pub(crate) mod batches;
 pub(crate) mod control;
 pub(crate) mod delivery;
+pub(crate) mod fairness;
 pub(crate) mod figure;
 pub(crate) mod links;
 pub(crate) mod load;
@@ -12,6 +13,7 @@ pub(crate) mod mark;
 pub(crate) mod meter;
 pub(crate) mod options;
 pub(crate) mod processes;
+pub(crate) mod recovery;
 pub(crate) mod report;
 pub(crate) mod seen;
 pub(crate) mod server;

@@ -10,8 +10,8 @@ use super::load::Endpoint;
 pub(crate) const HELP: &str = "\
 bench-serve chaski [OPTIONS] BINARY   the figures of `chaski serve`, medians of the runs, in a table
     --runs N          runs of each figure, each on a fresh store (3)
-    --messages N      messages of a run (60,000; in the storm 100,000, waiting 1,000,000)
-    --only FIGURE     accept, deliver, batch, waiting, storm or links; may be given more than once
+    --messages N      messages of a run (60,000; storm and kill 100,000, waiting 1,000,000, fair 50,000)
+    --only FIGURE     accept, deliver, batch, waiting, storm, kill, fair or links; may be given more than once
     --quick           one run with a twentieth of the messages: to see that it works
     --folder DIR      where the stores are put for the time of a run (the system's temporary folder)
     --strict          fails when a figure is not reached: for a machine that does nothing else
@@ -63,6 +63,8 @@ pub(crate) struct Plan {
     pub(crate) messages: usize,
     pub(crate) storm: usize,
     pub(crate) waiting: usize,
+    pub(crate) kill: usize,
+    pub(crate) fair: usize,
     pub(crate) links: usize,
     /// Empty: all.
     pub(crate) only: Vec<String>,
@@ -71,7 +73,7 @@ pub(crate) struct Plan {
 }
 
 /// The figures that `--only` knows.
-pub(crate) const FIGURES: [&str; 6] = ["accept", "deliver", "batch", "waiting", "storm", "links"];
+pub(crate) const FIGURES: [&str; 8] = ["accept", "deliver", "batch", "waiting", "storm", "kill", "fair", "links"];
 const MESSAGES: usize = 60_000;
 const LINKS: usize = 4_000;
 /// Marks have seven digits for a subject's messages and six for subjects, and a run is to end.
@@ -118,6 +120,8 @@ fn chaski(mut given: impl Iterator<Item = String>) -> anyhow::Result<Command> {
         messages: scale(MESSAGES),
         storm: scale(100_000),
         waiting: scale(1_000_000),
+        kill: scale(100_000),
+        fair: scale(50_000),
         links: if quick { LINKS / 10 } else { LINKS },
         only,
         folder,

@@ -13,6 +13,10 @@ use super::load::Endpoint;
 
 /// A start on an empty store takes milliseconds.
 const START: Duration = Duration::from_secs(20);
+/// What is in its folder, beside the store.
+const CONFIG: &str = "chaski.toml";
+const LOG: &str = "log";
+const ERRORS: &str = "errors";
 
 /// A running server on a store of its own; both end with this value.
 #[derive(Debug)]
@@ -31,30 +35,43 @@ impl Server {
         let folder = folder.join(format!("store-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).with_context(|| format!("no folder {}", folder.display()))?;
-        let config = folder.join("chaski.toml");
-        fs::write(&config, settings)?;
-        let (log, errors) = (folder.join("log"), folder.join("errors"));
-        let process = Command::new(binary)
-            .args(["serve", "--listen", "127.0.0.1:0", "--allow-private-targets", "--data"])
-            .arg(folder.join("data"))
-            .arg("--config")
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(File::create(&log)?)
-            .stderr(File::create(&errors)?)
-            .spawn()
-            .with_context(|| format!("can't start {}", binary.display()))?;
-        let mut server = Self { process, folder, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        fs::write(folder.join(CONFIG), settings)?;
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Self { process: spawn(binary, &folder)?, folder, address };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// Ends the process as a crash would.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Starts another process on the store of the one that was killed.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub(crate) fn start_again(&mut self, binary: &Path) -> anyhow::Result<()> {
+        self.process = spawn(binary, &self.folder)?;
+        self.wait_until_ready()
+    }
+
+    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
+        let read = |name: &str| fs::read_to_string(self.folder.join(name)).unwrap_or_default();
         loop {
-            let said = fs::read_to_string(&log).unwrap_or_default();
+            let said = read(LOG);
             if let Some(address) = said.split_once('\n').and_then(|(line, _)| listening_on(line)) {
-                server.address = address;
-                return Ok(server);
+                self.address = address;
+                return Ok(());
             }
-            let ended = server.process.try_wait()?;
-            let told = || format!("{said}{}", fs::read_to_string(&errors).unwrap_or_default());
-            if let Some(status) = ended {
+            let told = || format!("{said}{}", read(ERRORS));
+            if let Some(status) = self.process.try_wait()? {
                 bail!("the server ended with {status}: {}", told());
             }
             ensure!(began.elapsed() < START, "the server does not say where it listens: {}", told());
@@ -87,6 +104,20 @@ impl Drop for Server {
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// A process on the store and with the settings in that folder. Its output begins anew.
+fn spawn(binary: &Path, folder: &Path) -> anyhow::Result<Child> {
+    Command::new(binary)
+        .args(["serve", "--listen", "127.0.0.1:0", "--allow-private-targets", "--data"])
+        .arg(folder.join("data"))
+        .arg("--config")
+        .arg(folder.join(CONFIG))
+        .stdin(Stdio::null())
+        .stdout(File::create(folder.join(LOG))?)
+        .stderr(File::create(folder.join(ERRORS))?)
+        .spawn()
+        .with_context(|| format!("can't start {}", binary.display()))
 }
 
 /// The address in a line such as `… http://127.0.0.1:8080`.
