@@ -16,7 +16,7 @@ use fastrand::Rng;
 use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_IOERR_READ, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE};
 
 /// Places of each kind, by default.
-const FAULTS: u64 = 40;
+const FAULTS: u64 = 30;
 /// Rounds of work.
 const ROUNDS: usize = 12;
 /// Images of a loss of power behind each fault.
@@ -111,6 +111,27 @@ fn try_all(op: Op, code: i32) -> (usize, usize) {
 fn a_failed_sync_ends_the_store_and_nothing_that_was_answered_is_lost() {
     let (hit, told) = try_all(Op::Sync, SQLITE_IOERR_FSYNC);
     assert!(told * 2 > hit, "most syncs are of what somebody waits for");
+}
+
+/// Found here: SQLite turns to the log at the end of a statement whose row says "wal" before. When the sync of that
+/// failed nobody had read so far, and the store went on with a journal, whose removal is not synced: what was answered
+/// then was rolled back after a loss of power.
+#[test]
+fn a_store_whose_log_can_not_be_made_is_not_opened() {
+    let seed = seed();
+    let mut refused = 0;
+    for nth in 0..9 {
+        let (end, tracer) =
+            block_on(life(seed, Some(Fault { op: Op::Sync, nth, lasting: false, code: SQLITE_IOERR_FSYNC })));
+        assert!(end.hit);
+        let is_open = |event: &Event| matches!(event, Event::Mark(Mark::Opened));
+        let events = tracer.events();
+        refused += usize::from(!events.iter().any(is_open));
+        let run = Run { start: Image::default(), book: Book::default(), events };
+        let spent = run.check(Plan { images: 20, seed: seed + nth, at_syncs: true, from: 0 }, None);
+        assert!(spent.bad.is_empty(), "CHASKI_SEED={seed} sync {nth}: {:?}", spent.bad);
+    }
+    assert!(refused > 4, "of the syncs of a first start {refused} were told of");
 }
 
 #[test]

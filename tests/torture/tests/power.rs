@@ -2,8 +2,6 @@
 //! Whatever was answered by then is there. `CHASKI_IMAGES` sets how many images are looked at, `CHASKI_SEED` repeats
 //! the work and the choices of a run (not the turns of its threads: a bad image is kept, and its folder named).
 
-#![expect(clippy::print_stdout, reason = "what a run has looked at is worth a line")]
-
 use std::path::PathBuf;
 
 use chaski_core::settings::Durability;
