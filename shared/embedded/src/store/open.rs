@@ -166,7 +166,7 @@ fn start(
         damage_mark: folder.damaged(),
     }));
     let readers = Arc::new(Readers::new(folder.database(), options.vfs.clone()));
-    let reserve = Reserve::open(folder.reserve());
+    let reserve = Reserve::open(folder.reserve(), &shared);
     let (desk, writing) = writer::start(connection, next, reserve, shared.clone())?;
     let loading = loader::start(shared.clone(), readers.clone(), desk.clone())?;
     let keeping = maintenance::start(shared.clone(), readers.clone(), desk.clone(), options.retention)?;
