@@ -1,23 +1,27 @@
 //! The disk is full: nothing is taken, what was taken is delivered, and when there is room again taking begins by
 //! itself.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use chaski_core::ports::{Enqueue, EnqueueError, Settle, Settlement};
-use chaski_embedded::Store;
+use chaski_embedded::{OpenError, Store};
 use chaski_torture::{
-    Book, Event, Fault, Image, Op, START, TestClock, Tracer, Work, attempt, block_on, check, entry, options, register,
-    scratch, seed, until,
+    Book, Event, Fault, Image, Op, START, TestClock, Tracer, Work, attempt, block_on, check, entry, is_well, options,
+    register, scratch, seed, until,
 };
 use fastrand::Rng;
 use rusqlite::ffi::SQLITE_FULL;
 
 /// Set in the process that has a small disk of its own.
 const SMALL_DISK: &str = "CHASKI_SMALL_DISK";
-/// Its size: the reserve, twice, and what is taken.
-const SIZE: &str = "size=80m";
+/// Its size: the reserve, what is taken, and somebody else's file, whose removal makes room for the reserve again.
+const SIZE: &str = "size=160m";
+const ELSE_S: usize = 80 << 20;
+/// What that leaves at last: enough for a log, too little for the reserve.
+const LEFT: u64 = 8 << 20;
 /// How the script ends where it can't mount.
 const NO_MOUNT: i32 = 77;
 
@@ -84,7 +88,7 @@ fn a_disk_that_is_full_even_without_the_reserve_ends_the_store_and_nothing_is_lo
 
 /// A tmpfs of its own, in a name space of its own that ends with the process; where the system lets a user have that.
 #[test]
-fn on_a_small_disk_deliveries_go_on_from_the_reserve_until_there_is_room() {
+fn on_a_small_disk_deliveries_go_on_from_the_reserve_and_taking_when_there_is_room() {
     let me = std::env::current_exe().unwrap();
     let folder = scratch();
     let script =
@@ -110,8 +114,10 @@ fn on_the_small_disk() {
 }
 
 async fn fill_and_empty(folder: &Path) {
-    let data = folder.join("data");
-    let store = Store::open(options(&data), TestClock::at(START)).unwrap();
+    let (data, else_s) = (folder.join("data"), folder.join("somebody else's"));
+    let open = || Store::open(options(&data), TestClock::at(START)).unwrap();
+    std::fs::write(&else_s, vec![1; ELSE_S]).unwrap();
+    let store = open();
     let mut taken = 0;
     let refused = loop {
         let id = format!("m{taken:05}");
@@ -129,6 +135,27 @@ async fn fill_and_empty(folder: &Path) {
         let settled = store.settle(&leased, &Settlement::Done, Some(&attempt(1, &leased, 200))).await;
         assert_eq!(settled, Ok(()), "after {delivered} of {taken}");
     }
-    assert_eq!(chaski_torture::is_well(&data), [""; 0]);
+    assert_eq!(is_well(&data), [""; 0]);
     store.close();
+    // Somebody else takes what the log has left, but for a little: there is no room at a start, and it says so.
+    let mut file = std::fs::File::options().append(true).open(&else_s).unwrap();
+    while file.write_all(&[1; 4_096]).is_ok() {}
+    let size = file.metadata().unwrap().len();
+    file.set_len(size - LEFT).unwrap();
+    drop(file);
+    let store = open();
+    assert_eq!(store.is_taking(), Err("the disk is full".to_owned()));
+    std::fs::remove_file(else_s).unwrap();
+    until(|| store.is_taking().is_ok()).await;
+    store.enqueue(&entry("more", "more", 1, 50_000)).await.unwrap();
+    let leased = tokio::time::timeout(Duration::from_secs(60), store.lease()).await.expect("it waits");
+    store.settle(&leased, &Settlement::Done, Some(&attempt(1, &leased, 200))).await.unwrap();
+    assert_eq!(is_well(&data), [""; 0]);
+    store.close();
+    // And a disk that can't be written at all is named.
+    let mounted = Command::new("mount").args(["-o", "remount,ro"]).arg(folder).status().unwrap();
+    assert!(mounted.success());
+    let refused = Store::open(options(&data), TestClock::at(START)).err().unwrap();
+    assert!(matches!(refused, OpenError::Folder { .. }), "{refused}");
+    assert!(refused.to_string().contains("Read-only file system"), "{refused}");
 }
