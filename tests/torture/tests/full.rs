@@ -38,6 +38,7 @@ fn book_of(tracer: &Tracer) -> Book {
 #[test]
 fn what_meets_the_full_disk_is_refused_and_the_store_goes_on() {
     let seed = seed();
+    let mut refused = 0;
     block_on(async {
         for nth in [0, 1, 4] {
             let folder = scratch();
@@ -46,9 +47,13 @@ fn what_meets_the_full_disk_is_refused_and_the_store_goes_on() {
             let mut work = Work::open(folder.path(), &vfs, &tracer, Rng::with_seed(seed), |_| ()).unwrap();
             work.enqueue(5).await.unwrap();
             tracer.set_fault(Some(Fault { op: Op::Write, nth, lasting: false, code: SQLITE_FULL }));
-            let said = work.enqueue(3).await.unwrap_err();
-            assert!(said.contains("the disk is full"), "{said}");
+            let said = work.enqueue(3).await;
             assert!(tracer.was_hit());
+            // Seldom it is the keeper's own work that meets it.
+            if let Err(said) = said {
+                assert!(said.contains("the disk is full"), "{said}");
+                refused += 1;
+            }
             let store = work.store.clone().unwrap();
             // The real disk has room, as the store finds out by itself.
             until(|| store.is_taking().is_ok()).await;
@@ -59,6 +64,7 @@ fn what_meets_the_full_disk_is_refused_and_the_store_goes_on() {
             assert_eq!(check(&folder.path().join("data"), &book_of(&tracer), true).await, [""; 0]);
         }
     });
+    assert!(refused > 0, "nobody met the full disk");
 }
 
 #[test]
@@ -70,11 +76,11 @@ fn a_disk_that_is_full_even_without_the_reserve_ends_the_store_and_nothing_is_lo
         let vfs = register(&tracer);
         let mut work = Work::open(folder.path(), &vfs, &tracer, Rng::with_seed(seed), |_| ()).unwrap();
         work.enqueue(8).await.unwrap();
-        tracer.set_fault(Some(Fault { op: Op::Write, nth: 0, lasting: true, code: SQLITE_FULL }));
-        // What takes is refused; what delivers can't be written either, and the process has to end.
-        assert!(work.enqueue(3).await.unwrap_err().contains("the disk is full"));
         let store = work.store.clone().unwrap();
         let leased = store.lease().await;
+        tracer.set_fault(Some(Fault { op: Op::Write, nth: 0, lasting: true, code: SQLITE_FULL }));
+        // What takes is refused; what delivers can't be written either, and the process has to end.
+        assert!(work.enqueue(3).await.unwrap_err().contains("disk is full"));
         let settled = store.settle(&leased, &Settlement::Done, Some(&attempt(1, &leased, 200))).await;
         assert!(settled.unwrap_err().to_string().contains("full"));
         let told = tokio::time::timeout(Duration::from_secs(60), store.failed()).await.unwrap();

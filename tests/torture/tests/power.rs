@@ -5,7 +5,9 @@
 use std::path::PathBuf;
 
 use chaski_core::settings::Durability;
-use chaski_torture::{Book, Image, Plan, Run, Spent, Tracer, Work, block_on, images, number, register, scratch, seed};
+use chaski_torture::{
+    Book, Event, Image, Plan, Run, Spent, Tracer, Work, block_on, images, number, register, scratch, seed,
+};
 use fastrand::Rng;
 
 /// Looked at by default, in some seconds; a full run looks at 2,000.
@@ -74,8 +76,9 @@ fn whatever_was_answered_is_there_after_a_loss_of_power_and_after_one_during_rec
     let keep = kept("power", seed);
     let spent = run.check(plan, Some(&keep));
     println!(
-        "{} events; {} images, {} promises looked for, {} changes open when the power went: {} bad",
+        "{} events, {} syncs; {} images, {} promises looked for, {} changes open when the power went: {} bad",
         run.events.len(),
+        run.events.iter().filter(|event| matches!(event, Event::Sync { .. })).count(),
         spent.images,
         spent.promises,
         spent.open_changes,
