@@ -77,6 +77,11 @@ impl Folder {
         self.path.join(DATABASE)
     }
 
+    /// The database's journal, which is there while the database is made, and after a kill.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.path.join(format!("{DATABASE}-journal"))
+    }
+
     /// The reserve.
     pub(crate) fn reserve(&self) -> PathBuf {
         self.path.join(RESERVE)

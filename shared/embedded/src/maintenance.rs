@@ -15,7 +15,7 @@ use crate::finds;
 use crate::look::Readers;
 use crate::schedule::Millis;
 use crate::store::{Shared, millis};
-use crate::writer::{Desk, DropPages, Fold, Index, PURGE_ROWS, Purge, is_damage};
+use crate::writer::{Desk, DropPages, Fold, Index, LookForRoom, PURGE_ROWS, Purge, is_damage};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
@@ -77,6 +77,9 @@ impl Keeper<'_> {
         while !self.shared.is_closing() {
             if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
                 self.fold();
+            }
+            if self.shared.is_taking().is_err() {
+                self.desk.hand_in(Box::new(LookForRoom), self.shared);
             }
             if self.shared.is_taking().is_ok() && self.index()?.is_none() {
                 return Ok(());

@@ -82,8 +82,10 @@ pub(crate) fn is_whole(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Makes the tables in an empty file.
 pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
+    // One transaction, that of `auto_vacuum` with it, which would else leave a database without tables when the power
+    // goes behind it. (An immediate one would have made the first page, and fixed that setting, before.)
     connection.execute_batch(&format!(
-        "PRAGMA auto_vacuum = INCREMENTAL; BEGIN IMMEDIATE; {TABLES} {LOOK_UPS} PRAGMA application_id = {APPLICATION_ID}; \
+        "BEGIN; PRAGMA auto_vacuum = INCREMENTAL; {TABLES} {LOOK_UPS} PRAGMA application_id = {APPLICATION_ID}; \
          PRAGMA user_version = {VERSION}; COMMIT;"
     ))
 }
@@ -98,6 +100,8 @@ mod tests {
         create(&connection).unwrap();
         let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!(version, VERSION);
+        let vacuum: i32 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0)).unwrap();
+        assert_eq!(vacuum, 2, "incremental");
         assert!(is_whole(&connection).unwrap());
         connection.execute_batch("CREATE TABLE theirs (a)").unwrap();
         assert!(is_whole(&connection).unwrap());

@@ -11,6 +11,8 @@ use crate::schema;
 
 /// How every SQLite file begins.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// How every journal of SQLite's begins.
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 /// Every file of SQLite's is of whole pages, of this size here.
 const PAGE: u64 = 4_096;
 /// So many bits of the store's name may be flipped, and it still is its own.
@@ -28,6 +30,9 @@ pub(crate) fn identify(folder: &Folder) -> Result<bool, Trouble> {
     if size == 0 {
         return if folder.was_store() { Err(Trouble::Refused(OpenError::Gone(path))) } else { Ok(true) };
     }
+    if !folder.was_store() && was_being_made(folder) {
+        return Ok(true);
+    }
     let mut begins = Vec::new();
     let file = std::fs::File::open(&path).map_err(unusable)?;
     file.take(16).read_to_end(&mut begins).map_err(unusable)?;
@@ -36,6 +41,16 @@ pub(crate) fn identify(folder: &Folder) -> Result<bool, Trouble> {
         return Err(Trouble::Refused(OpenError::Foreign(path)));
     }
     Ok(false)
+}
+
+/// Whether the power went while the database was made: a journal says that it was empty before, and is rolled back
+/// with the first look at it. So nothing of anybody's is in there, however it looks.
+fn was_being_made(folder: &Folder) -> bool {
+    let mut begins = [0; 20];
+    let read = std::fs::File::open(folder.journal()).and_then(|mut journal| journal.read_exact(&mut begins));
+    // Behind the name: the records' count, a random number, and the pages that the database had (SQLite's file format,
+    // section 3).
+    read.is_ok() && begins.starts_with(&JOURNAL_MAGIC) && begins.ends_with(&[0; 4])
 }
 
 /// Looks at the database: whose it is, and whether it has all its tables.

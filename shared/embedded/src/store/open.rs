@@ -7,7 +7,7 @@ use std::time::Duration;
 use chaski_core::ports::Clock;
 use chaski_core::queue::Tier;
 use chaski_core::settings::{Durability, RetentionSettings};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, ffi};
 use tokio::sync::Semaphore;
 use tracing::warn;
 use uuid::Builder;
@@ -96,9 +96,10 @@ fn prepare(folder: &Folder, options: &Options, now: i64) -> Result<(Connection, 
         Durability::Fsync => "FULL",
         Durability::Os => "OFF",
     };
+    use_log(&connection)?;
     // The log is folded in by the maintenance, beside the writer; then it is cut, or it would be folded all the time.
     connection.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0;
+        "PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0;
          PRAGMA cell_size_check = ON; PRAGMA cache_size = -{WRITER_CACHE_KIB}; PRAGMA temp_store = MEMORY;
          PRAGMA journal_size_limit = 16777216;"
     ))?;
@@ -114,6 +115,23 @@ fn prepare(folder: &Folder, options: &Options, now: i64) -> Result<(Connection, 
         remembers: remembers(&connection, options)?,
     };
     Ok((connection, known))
+}
+
+/// Turns to the write-ahead log, and makes sure of it: with a journal instead, what was answered could be rolled back
+/// after a loss of power.
+fn use_log(connection: &Connection) -> rusqlite::Result<()> {
+    {
+        // The file is changed when the statement has come to its end, behind the row that says "wal".
+        let mut turn = connection.prepare("PRAGMA journal_mode = WAL")?;
+        let mut rows = turn.query([])?;
+        while rows.next()?.is_some() {}
+    }
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    let why = format!("the write-ahead log can't be used, the journal's mode stays {mode:?}");
+    Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(why)))
 }
 
 fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
@@ -148,7 +166,7 @@ fn start(
         damage_mark: folder.damaged(),
     }));
     let readers = Arc::new(Readers::new(folder.database(), options.vfs.clone()));
-    let reserve = Reserve::open(folder.reserve());
+    let reserve = Reserve::open(folder.reserve(), &shared);
     let (desk, writing) = writer::start(connection, next, reserve, shared.clone())?;
     let loading = loader::start(shared.clone(), readers.clone(), desk.clone())?;
     let keeping = maintenance::start(shared.clone(), readers.clone(), desk.clone(), options.retention)?;

@@ -5,8 +5,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use tracing::{info, warn};
 
+use super::{Job, Transaction};
 use crate::store::Shared;
 
 /// What a producer is told.
@@ -27,12 +29,17 @@ pub(crate) struct Reserve {
 }
 
 impl Reserve {
-    /// Makes the reserve, where the disk has room for it.
-    pub(crate) fn open(path: PathBuf) -> Self {
-        let used = fill(&path).is_err();
-        if used {
-            let _ = std::fs::remove_file(&path);
-        }
+    /// Makes the reserve, where the disk has room for it; without one nothing is taken.
+    pub(crate) fn open(path: PathBuf, shared: &Shared) -> Self {
+        let used = match fill(&path) {
+            Ok(()) => false,
+            Err(error) => {
+                warn!(event.action = "disk_full", "the disk has no room for the reserve, nothing is taken: {error}");
+                let _ = std::fs::remove_file(&path);
+                shared.set_taking(Some(REASON.to_owned()));
+                true
+            }
+        };
         Self { path, used, looked: Instant::now() }
     }
 
@@ -64,6 +71,25 @@ impl Reserve {
             shared.set_taking(None);
         }
     }
+}
+
+/// Looks whether the disk has room again; handed in while nothing is taken, when maybe nobody else has anything to
+/// write.
+pub(crate) struct LookForRoom;
+
+impl Job for LookForRoom {
+    /// While the reserve is in use nothing of it is written.
+    fn takes(&self) -> bool {
+        true
+    }
+
+    fn apply(&mut self, _: &mut Transaction<'_>) -> rusqlite::Result<()> {
+        Ok(())
+    }
+
+    fn done(self: Box<Self>, _: &Shared, _: &Connection) {}
+
+    fn failed(self: Box<Self>, _: &Shared, _: &str) {}
 }
 
 fn fill(path: &PathBuf) -> std::io::Result<()> {

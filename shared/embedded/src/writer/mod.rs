@@ -23,7 +23,7 @@ use tracing::error;
 pub(crate) use cancel::Cancel;
 pub(crate) use damage::SetAside;
 pub(crate) use enqueue::Enqueued;
-pub(crate) use full::Reserve;
+pub(crate) use full::{LookForRoom, Reserve};
 pub(crate) use index::Index;
 pub(crate) use pause::{Hold, Release};
 pub(crate) use purge::{DropPages, Fold, PURGE_ROWS, Purge};

@@ -128,7 +128,10 @@ impl Job for Fold {
 
     fn done(self: Box<Self>, shared: &Shared, connection: &Connection) {
         // Passive: a reader in the way means that the log begins anew another time.
-        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        // On a full disk it stays as it is, until a change that finds no room has given the reserve to both.
+        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+            && !super::is_full(&error)
+        {
             shared.fail(&format!("folding the log into the file failed: {error}"), super::is_damage(&error));
         }
     }

@@ -100,3 +100,25 @@ fn an_empty_file_where_no_store_was_is_a_new_store() {
     std::fs::write(folder.path().join(DATABASE), "").unwrap();
     open(folder.path()).unwrap().close();
 }
+
+/// Found by the images of a power loss: such a store was refused as somebody else's for ever.
+#[tokio::test]
+async fn a_store_that_was_being_made_when_the_power_went_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    // Some of the pages are on the disk, the first one is not; the journal says that there were none before.
+    std::fs::write(folder.path().join(DATABASE), vec![0; 2 * 4_096]).unwrap();
+    let mut journal = vec![0; 512];
+    journal[..8].copy_from_slice(&[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]);
+    journal[20..24].copy_from_slice(&512_u32.to_be_bytes());
+    journal[24..28].copy_from_slice(&4_096_u32.to_be_bytes());
+    let path = folder.path().join("chaski.db-journal");
+    // With any page that was there before, it is somebody's.
+    journal[19] = 1;
+    std::fs::write(&path, &journal).unwrap();
+    assert!(matches!(refusal(folder.path()), OpenError::Foreign(_)));
+    journal[19] = 0;
+    std::fs::write(&path, &journal).unwrap();
+    let world = World::in_folder(folder, START, |_| ());
+    world.post("m", "s").await;
+    world.reopened().work("m", crate::world::Outcome::Done).await;
+}

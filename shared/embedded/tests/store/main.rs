@@ -13,6 +13,7 @@ mod clock;
 mod doctor;
 mod fixture;
 mod folder;
+mod full;
 mod ledger;
 mod pauses;
 mod recovery;
