@@ -90,7 +90,7 @@ pub fn is_well(data: &Path) -> Checked {
 /// A new message is taken, and it and, if asked for, all that waits are delivered.
 async fn goes_on(store: &Store, thorough: bool) -> Result<(), String> {
     let new = "after-the-power-came-back";
-    store.enqueue(&entry(new, new, 1, 10)).await.map_err(|error| format!("it takes nothing: {error}"))?;
+    store.enqueue(entry(new, new, 1, 10)).await.map_err(|error| format!("it takes nothing: {error}"))?;
     for pause in chaski_core::ports::Pauses::pauses(store).await.map_err(|error| error.to_string())? {
         chaski_core::ports::Pauses::resume(store, &pause.id).await.map_err(|error| error.to_string())?;
     }

@@ -149,7 +149,7 @@ impl Work {
         let taking = entries.iter().map(async |entry| {
             let id = entry.listing.as_ref().map(|listing| listing.id.clone()).unwrap_or_default();
             self.ask(&id, pending(1));
-            let taken = store.enqueue(entry).await;
+            let taken = store.enqueue(entry.clone()).await;
             if taken.is_ok() {
                 self.answered(&id);
             }

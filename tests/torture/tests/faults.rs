@@ -44,7 +44,7 @@ async fn life(seed: u64, fault: Option<Fault>) -> (End, Arc<Tracer>) {
                 && fault.is_some_and(|fault| fault.op != Op::Read)
             {
                 // Nobody knows what is on the disk: nothing is taken any more, and the process is told to end.
-                let taken = store.enqueue(&entry("late", "late", 1, 0)).await;
+                let taken = store.enqueue(entry("late", "late", 1, 0)).await;
                 assert!(taken.is_err(), "taken after {said}");
                 let told = tokio::time::timeout(Duration::from_secs(60), store.failed()).await;
                 assert!(told.is_ok(), "nobody was told that the store has ended: {said}");

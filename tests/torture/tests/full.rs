@@ -127,7 +127,7 @@ async fn fill_and_empty(folder: &Path) {
     let mut taken = 0;
     let refused = loop {
         let id = format!("m{taken:05}");
-        match store.enqueue(&entry(&id, &format!("s{}", taken % 50), 1, 50_000)).await {
+        match store.enqueue(entry(&id, &format!("s{}", taken % 50), 1, 50_000)).await {
             Ok(_) => taken += 1,
             Err(refused) => break refused,
         }
@@ -153,7 +153,7 @@ async fn fill_and_empty(folder: &Path) {
     assert_eq!(store.is_taking(), Err("the disk is full".to_owned()));
     std::fs::remove_file(else_s).unwrap();
     until(|| store.is_taking().is_ok()).await;
-    store.enqueue(&entry("more", "more", 1, 50_000)).await.unwrap();
+    store.enqueue(entry("more", "more", 1, 50_000)).await.unwrap();
     let leased = tokio::time::timeout(Duration::from_secs(60), store.lease()).await.expect("it waits");
     store.settle(&leased, &Settlement::Done, Some(&attempt(1, &leased, 200))).await.unwrap();
     assert_eq!(is_well(&data), [""; 0]);
