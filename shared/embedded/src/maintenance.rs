@@ -34,7 +34,7 @@ const LETTERS: &str = "SELECT no FROM dead_letters WHERE no > ?1 AND died_at < ?
 const TAIL: i64 = 20_000;
 /// … or when some are not and it is quiet: fewer than this came since the last look.
 const QUIET: i64 = 200;
-/// Messages taken into the look-ups at once, and keys written in a step.
+/// Messages taken into the look-ups at once, and keys written in a step at most.
 const INDEX_MESSAGES: usize = 20_000;
 const INDEX_STEP: usize = 1_000;
 /// Pages given back in a step.
@@ -115,14 +115,18 @@ impl Keeper<'_> {
             return Ok(Some(()));
         }
         let (keys, last) = finds::tail(&self.connection, INDEX_MESSAGES)?;
-        let mut steps = keys.chunks(INDEX_STEP).peekable();
-        while let Some(step) = steps.next() {
+        let mut left = keys.as_slice();
+        while last.is_some() {
             let began = Instant::now();
-            let up_to = last.filter(|_| steps.peek().is_none());
+            let step = left.get(..INDEX_STEP).unwrap_or(left);
+            let up_to = last.filter(|_| step.len() == left.len());
             let (reply, told) = channel();
-            self.desk.hand_in(Box::new(Index { keys: step.to_vec(), up_to, reply }), self.shared);
-            if told.recv().is_err() || self.shared.is_closing() {
-                return Ok(None);
+            self.desk.hand_in(Box::new(Index { keys: step.to_vec(), up_to, written: 0, reply }), self.shared);
+            let written = told.recv();
+            let (Ok(written), false) = (written, self.shared.is_closing()) else { return Ok(None) };
+            left = left.get(written..).unwrap_or_default();
+            if left.is_empty() {
+                break;
             }
             std::thread::park_timeout(began.elapsed());
         }

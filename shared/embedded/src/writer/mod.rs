@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, ffi};
 use tracing::error;
@@ -64,9 +65,14 @@ pub(crate) type Told<T> = tokio::sync::oneshot::Receiver<Result<T, String>>;
 
 /// Jobs of one transaction, at most: what a caller waits for is bounded.
 const JOBS: usize = 1_024;
-/// Of those, jobs that yield, while something new is being taken in: however many messages to a dead target come
-/// back, a producer waits for no more of them than this.
-const YIELDING: usize = 4;
+/// Of those, jobs that yield, while producers are there: however many messages to a dead target come back, a producer
+/// waits for no more of them than this.
+const YIELDING: usize = 8;
+/// Producers are there when one came within this time: between two of its messages it reads an answer.
+const THERE: Duration = Duration::from_millis(20);
+/// What upkeep takes of a transaction, at most; or as long as the last one's commit took, if that was longer, so that
+/// a slow disk does not make it endless.
+const SPARE: Duration = Duration::from_micros(300);
 
 /// Where jobs are handed in. The writer ends when the last of these is gone.
 #[derive(Clone)]
@@ -89,7 +95,8 @@ pub(crate) fn start(
     shared: Arc<Shared>,
 ) -> std::io::Result<(Desk, JoinHandle<()>)> {
     let (sender, jobs) = channel();
-    let writer = Writer { connection, numbers: Numbers { next, noted: 0 }, reserve, shared, failed: None };
+    let writer =
+        Writer { connection, numbers: Numbers { next, noted: 0 }, spare: SPARE, reserve, shared, failed: None };
     let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&jobs))?;
     Ok((Desk(sender), thread))
 }
@@ -97,6 +104,7 @@ pub(crate) fn start(
 struct Writer {
     connection: Connection,
     numbers: Numbers,
+    spare: Duration,
     reserve: Reserve,
     shared: Arc<Shared>,
     /// Why nothing is written any more.
@@ -105,8 +113,8 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, jobs: &Receiver<Box<dyn Job>>) {
-        let mut yielding = VecDeque::new();
-        while let Some(batch) = collect(jobs, &mut yielding) {
+        let mut waiting = Waiting::default();
+        while let Some(batch) = waiting.collect(jobs, Instant::now) {
             self.write(batch);
         }
         // The last one out folds the log into the file; a failure costs the next start a moment and no data.
@@ -142,9 +150,11 @@ impl Writer {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut transaction = Transaction::begin(&self.connection, &self.shared, self.numbers)?;
+        let mut transaction = Transaction::begin(&self.connection, &self.shared, self.numbers, self.spare)?;
         let applied = batch.iter_mut().try_for_each(|job| job.apply(&mut transaction));
+        let began = Instant::now();
         let committed = applied.and_then(|()| transaction.commit());
+        self.spare = SPARE.max(began.elapsed());
         match committed {
             Ok(numbers) => {
                 self.numbers = numbers;
@@ -174,21 +184,35 @@ impl Writer {
     }
 }
 
-/// What waits, at least one job; those that yield are left for later where something new comes. `None` when nobody can
-/// hand in any more.
-fn collect(jobs: &Receiver<Box<dyn Job>>, yielding: &mut VecDeque<Box<dyn Job>>) -> Option<Vec<Box<dyn Job>>> {
-    let mut batch = Vec::new();
-    let first = if yielding.is_empty() { jobs.recv().ok() } else { None };
-    for job in first.into_iter().chain(jobs.try_iter()).take(JOBS - YIELDING) {
-        if job.yields() {
-            yielding.push_back(job);
-        } else {
-            batch.push(job);
+/// Jobs that let others pass.
+#[derive(Default)]
+struct Waiting {
+    yielding: VecDeque<Box<dyn Job>>,
+    /// When a producer was there last.
+    there: Option<Instant>,
+}
+
+impl Waiting {
+    /// What is to be done next, at least one job; those that yield are left for later while producers are there.
+    /// `None` when nobody can hand in any more.
+    fn collect(&mut self, jobs: &Receiver<Box<dyn Job>>, now: impl Fn() -> Instant) -> Option<Vec<Box<dyn Job>>> {
+        let mut batch = Vec::new();
+        let first = if self.yielding.is_empty() { jobs.recv().ok() } else { None };
+        for job in first.into_iter().chain(jobs.try_iter()).take(JOBS - YIELDING) {
+            if job.yields() {
+                self.yielding.push_back(job);
+            } else {
+                batch.push(job);
+            }
         }
+        if batch.iter().any(|job| job.takes()) {
+            self.there = Some(now());
+        }
+        let there = self.there.is_some_and(|last| now().duration_since(last) < THERE);
+        let room = if there { YIELDING } else { JOBS - batch.len() };
+        batch.extend(self.yielding.drain(..room.min(self.yielding.len())));
+        (!batch.is_empty()).then_some(batch)
     }
-    let room = if batch.iter().any(|job| job.takes()) { YIELDING } else { JOBS - batch.len() };
-    batch.extend(yielding.drain(..room.min(yielding.len())));
-    (!batch.is_empty()).then_some(batch)
 }
 
 fn is_full(error: &rusqlite::Error) -> bool {
@@ -231,14 +255,15 @@ mod tests {
         fn failed(self: Box<Self>, _: &Shared, _: &str) {}
     }
 
-    /// How many jobs each transaction has: that take, that yield, in all.
-    fn transactions(jobs: impl IntoIterator<Item = Kind>) -> Vec<(usize, usize, usize)> {
+    /// How many jobs each transaction has: that take, that yield, in all. Between two of them passes that time.
+    fn transactions(jobs: impl IntoIterator<Item = Kind>, pass: Duration) -> Vec<(usize, usize, usize)> {
         let (sender, receiver) = channel::<Box<dyn Job>>();
         jobs.into_iter().for_each(|job| assert!(sender.send(Box::new(job)).is_ok()));
         drop(sender);
-        let mut yielding = VecDeque::new();
+        let (mut waiting, mut now) = (Waiting::default(), Instant::now());
         let mut found = Vec::new();
-        while let Some(batch) = collect(&receiver, &mut yielding) {
+        while let Some(batch) = waiting.collect(&receiver, || now) {
+            now += pass;
             let count = |is: &dyn Fn(&dyn Job) -> bool| batch.iter().filter(|job| is(job.as_ref())).count();
             found.push((count(&|job| job.takes()), count(&|job| job.yields()), batch.len()));
         }
@@ -248,16 +273,19 @@ mod tests {
     #[test]
     fn what_failed_lets_what_is_new_pass_and_is_done_when_nothing_new_comes() {
         let storm = repeat_n(Kind::Yields, 100).chain(repeat_n(Kind::Takes, 30));
-        assert_eq!(transactions(storm), [(30, YIELDING, 30 + YIELDING), (0, 100 - YIELDING, 100 - YIELDING)]);
+        let some = (0, YIELDING, YIELDING);
+        let left = 100 - 3 * YIELDING;
+        let told = transactions(storm, THERE / 3 + Duration::from_millis(1));
+        assert_eq!(told, [(30, YIELDING, 30 + YIELDING), some, some, (0, left, left)]);
         let calm = repeat_n(Kind::Yields, 100).chain(repeat_n(Kind::Other, 30));
-        assert_eq!(transactions(calm), [(0, 100, 130)]);
+        assert_eq!(transactions(calm, Duration::ZERO), [(0, 100, 130)]);
     }
 
     #[test]
     fn a_transaction_is_bounded_and_nothing_is_left() {
-        assert_eq!(transactions([]), []);
-        assert_eq!(transactions(repeat_n(Kind::Other, JOBS)), [(0, 0, JOBS - YIELDING), (0, 0, YIELDING)]);
-        let many = transactions(repeat_n(Kind::Yields, 2 * JOBS).chain([Kind::Other]));
+        assert_eq!(transactions([], THERE), []);
+        assert_eq!(transactions(repeat_n(Kind::Other, JOBS), THERE), [(0, 0, JOBS - YIELDING), (0, 0, YIELDING)]);
+        let many = transactions(repeat_n(Kind::Yields, 2 * JOBS).chain([Kind::Other]), THERE);
         assert!(many.iter().all(|(_, _, all)| *all <= JOBS), "{many:?}");
         assert_eq!(many.iter().map(|(_, _, all)| all).sum::<usize>(), 2 * JOBS + 1);
     }

@@ -1,6 +1,7 @@
 //! The transaction that a batch of jobs shares.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chaski_core::history::ErrorRecord;
 use chaski_core::ledger::{AttemptReport, Listing, MessageState};
@@ -41,14 +42,21 @@ pub(crate) struct Transaction<'a> {
     numbers: Numbers,
     /// When it began, of the store's clock.
     pub(crate) now: Millis,
+    /// What upkeep may take of it: others wait for their answer meanwhile.
+    pub(crate) spare: Duration,
     /// How the queues' depths change.
     depths: HashMap<i64, i64>,
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn begin(connection: &'a Connection, shared: &'a Shared, numbers: Numbers) -> rusqlite::Result<Self> {
+    pub(crate) fn begin(
+        connection: &'a Connection,
+        shared: &'a Shared,
+        numbers: Numbers,
+        spare: Duration,
+    ) -> rusqlite::Result<Self> {
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        Ok(Self { connection, shared, numbers, now: shared.clock.now(), depths: HashMap::new() })
+        Ok(Self { connection, shared, numbers, now: shared.clock.now(), spare, depths: HashMap::new() })
     }
 
     /// Makes it durable; the numbers that are left.

@@ -18,7 +18,7 @@ async fn a_disk_that_is_full_at_the_start_is_told_deliveries_go_on_and_taking_be
     take_room(&world.folder);
     let world = world.reopened();
     assert_eq!(world.store.is_taking(), Err("the disk is full".to_owned()));
-    let refused = world.store.enqueue(&entry("n", "s")).await;
+    let refused = world.store.enqueue(entry("n", "s")).await;
     assert_eq!(refused, Err(EnqueueError::Unavailable("the disk is full".to_owned())));
     world.work("m", Outcome::Done).await;
     assert!(world.store.is_taking().is_err());
