@@ -6,7 +6,6 @@ mod output;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokio::runtime::Builder;
 
 use command::Cli;
@@ -16,7 +15,7 @@ use command::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<ExitCode> {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let runtime =
         if cli.serves() { Builder::new_multi_thread() } else { Builder::new_current_thread() }.enable_all().build()?;
     let code = match runtime.block_on(cli.run()) {
