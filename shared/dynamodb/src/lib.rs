@@ -6,6 +6,8 @@ mod item;
 mod record;
 mod records;
 mod settle;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod walk;
 
 pub use dead_letters::DeadLetters;

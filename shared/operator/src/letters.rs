@@ -181,3 +181,6 @@ fn fits(letter: &DeadLetter, filter: &DeadLetterFilter) -> bool {
         && filter.from.is_none_or(|from| letter.entry_sent_at >= from)
         && filter.to.is_none_or(|to| letter.entry_sent_at < to)
 }
+
+#[cfg(test)]
+mod tests;
