@@ -41,7 +41,7 @@ pub(crate) struct Client {
 #[derive(Debug)]
 enum Transport {
     /// To a server, over HTTP.
-    Http(Http),
+    Http(Box<Http>),
     /// To a stack on AWS, with the caller's own rights.
     Stack(Box<StackDoor>),
 }
@@ -49,7 +49,7 @@ enum Transport {
 impl Client {
     /// A client of the server at `url`, with a producer's key where there is one.
     pub(crate) fn new(url: &ServerUrl, key: Option<&str>) -> Result<Self, ClientError> {
-        Ok(Self { transport: Transport::Http(Http::new(url, key, None)?) })
+        Ok(Self { transport: Transport::Http(Box::new(Http::new(url, key, None)?)) })
     }
 
     /// A client of the stack of that name; the key is a producer's, where the stack's API wants one.

@@ -90,7 +90,8 @@ fn request(call: Call) -> Request {
             url.query_pairs_mut().append_pair(name, &value);
         }
     }
-    let (path, query) = url.map(|url| (url.path().to_owned(), url.query().unwrap_or_default().to_owned())).unwrap_or_default();
+    let (path, query) =
+        url.map(|url| (url.path().to_owned(), url.query().unwrap_or_default().to_owned())).unwrap_or_default();
     let method = match call.method {
         Method::Get => "GET",
         Method::Post => "POST",

@@ -42,7 +42,9 @@ impl Plan {
         let to = to.map_or(last.clone(), |to| to.min(last.as_str()).to_owned());
         let own = filter.whose.tenant.as_ref().map(std::slice::from_ref);
         let groups = match (&filter.subject, own.or(tenants), &filter.target) {
-            (Some(subject), Some(tenants), _) => vec![tenants.iter().map(|tenant| by_subject(tenant, subject)).collect()],
+            (Some(subject), Some(tenants), _) => {
+                vec![tenants.iter().map(|tenant| by_subject(tenant, subject)).collect()]
+            }
             (_, _, Some(TargetFilter::Host(host) | TargetFilter::Prefix { host, .. })) => vec![by_target(host)],
             _ => days(begin, to.get(..DATE_CHARS).and_then(day).unwrap_or(end).min(end)),
         };
@@ -64,7 +66,8 @@ fn by_subject(tenant: &str, subject: &str) -> Partition {
 
 fn by_target(host: &str) -> Vec<Partition> {
     let digest = identity::digest(&[host.as_bytes()]);
-    let shard = |n| Partition { index: Some("by_target"), attribute: "target_digest", value: format!("{digest}#{n:02}") };
+    let shard =
+        |n| Partition { index: Some("by_target"), attribute: "target_digest", value: format!("{digest}#{n:02}") };
     (0..WRITE_SHARDS).map(shard).collect()
 }
 

@@ -50,9 +50,11 @@ impl<C: Clock> StackDesk<C> {
     /// Over the stack's queues and its table.
     #[must_use]
     pub fn new(stack: &Stack, sqs: Client, records: Records, clock: C) -> Self {
-        let shards = stack.settings.routes.iter().flat_map(|route| {
-            (0..route.shards).map(|shard| QueueName::Shard { route: route.name.clone(), shard })
-        });
+        let shards = stack
+            .settings
+            .routes
+            .iter()
+            .flat_map(|route| (0..route.shards).map(|shard| QueueName::Shard { route: route.name.clone(), shard }));
         let behind = Tier::ALL.into_iter().map(QueueName::Tier).chain([QueueName::LastNet]);
         Self {
             names: shards.chain(behind).collect(),
@@ -95,7 +97,8 @@ impl<C: Clock> StackDesk<C> {
         let waiting = number(QueueAttributeName::ApproximateNumberOfMessages)?;
         let in_flight = number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)?;
         let delayed = number(QueueAttributeName::ApproximateNumberOfMessagesDelayed)?;
-        let delay = matches!(queue, QueueName::Tier(_)).then(|| number(QueueAttributeName::DelaySeconds)).transpose()?;
+        let delay =
+            matches!(queue, QueueName::Tier(_)).then(|| number(QueueAttributeName::DelaySeconds)).transpose()?;
         Ok(QueueRecord {
             queue: queue.clone(),
             paused: false,
@@ -120,15 +123,20 @@ impl<C: Clock> Ledger for StackDesk<C> {
     /// A dead message is known by its dead letter; of any other nothing is, so nothing can be waited for.
     async fn message(&self, id: &str, whose: &Whose, _: Duration) -> Result<Option<MessageRecord>, DeskError> {
         let Some(record) = self.record(id, None, whose).await? else {
-            let words = format!("{id} is no dead letter of this stack; whether it waits, is delivered or was never sent \
-                                 is not known here: {NO_LEDGER}");
+            let words = format!(
+                "{id} is no dead letter of this stack; whether it waits, is delivered or was never sent \
+                                 is not known here: {NO_LEDGER}"
+            );
             return Err(DeskError::NotServed(words));
         };
         let generation = record.letter.generation;
         let buried = self.buried(record.clone());
         if let Some(at) = buried.replayed_at {
-            let words = format!("{id} was sent again at {at}, as generation {}, and is no dead letter since; whether it \
-                                 waits or is delivered is not known here: {NO_LEDGER}", generation.saturating_add(1));
+            let words = format!(
+                "{id} was sent again at {at}, as generation {}, and is no dead letter since; whether it \
+                                 waits or is delivered is not known here: {NO_LEDGER}",
+                generation.saturating_add(1)
+            );
             return Err(DeskError::NotServed(words));
         }
         Ok(Some(dead(record)))
@@ -150,7 +158,8 @@ impl<C: Clock> Ledger for StackDesk<C> {
 /// A message as its dead letter tells of it.
 fn dead(record: Record) -> MessageRecord {
     let letter = record.letter;
-    let envelope = std::str::from_utf8(&letter.message).ok().and_then(|text| chaski_core::envelope::Envelope::read(text).ok());
+    let envelope =
+        std::str::from_utf8(&letter.message).ok().and_then(|text| chaski_core::envelope::Envelope::read(text).ok());
     let meta = envelope.as_ref().and_then(|envelope| envelope.meta.clone()).unwrap_or_default();
     let status = letter.last_error.status;
     let answer = letter.response.zip(status);

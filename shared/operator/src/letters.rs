@@ -76,7 +76,10 @@ impl<C: Clock> StackDesk<C> {
     async fn send(&self, key: &Key, entry: &Entry, marked_at: Timestamp) -> Result<Replayed, DeskError> {
         if let Err(error) = self.queues.enqueue(entry).await {
             self.records.release(key, marked_at).await?;
-            return Err(DeskError::Platform { denied: error.to_string().contains("AccessDenied"), words: error.to_string() });
+            return Err(DeskError::Platform {
+                denied: error.to_string().contains("AccessDenied"),
+                words: error.to_string(),
+            });
         }
         // An error here leaves the letter to be sent twice, which the queue knows for five minutes.
         self.records.confirm(key, marked_at).await?;

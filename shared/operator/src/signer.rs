@@ -42,11 +42,8 @@ impl Signer {
             .build()
             .map_err(|error| error.to_string())?
             .into();
-        let headers: Vec<(&str, &str)> = request
-            .headers()
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-            .collect();
+        let headers: Vec<(&str, &str)> =
+            request.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
         let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
         let signable = SignableRequest::new(
             request.method().as_str(),

@@ -30,7 +30,9 @@ pub enum StackError {
     #[error("CloudFormation's answer (status {0}) can't be read")]
     Unreadable(u16),
     /// The stack is another one.
-    #[error("the stack {stack} has no output {output}; is it Chaski's, and of this version? `make deploy` brings it up to date")]
+    #[error(
+        "the stack {stack} has no output {output}; is it Chaski's, and of this version? `make deploy` brings it up to date"
+    )]
     NoOutput {
         /// Its name.
         stack: String,
