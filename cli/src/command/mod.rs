@@ -113,6 +113,11 @@ impl Cli {
                  and infra/README.md says what each means"
                     .to_owned(),
             )),
+            (Command::Send(send), Some(_)) if send.waits() => Err(Failure::Failed(
+                "nothing is sent: --wait asks for the message's end, which a stack does not keep; send without it, and \
+                 look for its id in `chaski dead-letters show` and in the functions' logs"
+                    .to_owned(),
+            )),
             (Command::Selftest(_), Some(_)) => Err(Failure::Failed(
                 "selftest asks for the end of each message, which a stack does not keep: use infra/bin/smoke --stack NAME"
                     .to_owned(),

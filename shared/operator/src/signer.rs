@@ -66,3 +66,43 @@ impl Signer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use reqwest::{Method, Url};
+
+    use super::*;
+
+    fn signed(body: &str, token: Option<&str>) -> Request {
+        let credentials = Credentials::new("AK", "hush", token.map(str::to_owned), None, "test");
+        let signer = Signer::new(credentials, "eu-west-1".to_owned(), "execute-api");
+        let mut request = Request::new(Method::POST, Url::parse("https://a.example.org:8443/messages?a=1").unwrap());
+        *request.body_mut() = Some(body.to_owned().into());
+        signer.sign(&mut request, SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_126_400)).unwrap();
+        request
+    }
+
+    fn header<'a>(request: &'a Request, name: &str) -> &'a str {
+        request.headers().get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_signature_covers_the_service_the_host_and_the_body() {
+        let request = signed("{}", None);
+        let signature = header(&request, "authorization");
+        let begin = "AWS4-HMAC-SHA256 Credential=AK/20261201/eu-west-1/execute-api/aws4_request, SignedHeaders=host;";
+        assert!(signature.starts_with(begin), "{signature}");
+        assert_eq!(header(&request, "host"), "a.example.org:8443");
+        assert_ne!(signature, header(&signed("{ }", None), "authorization"));
+        assert!(!format!("{request:?}").contains("AWS4-HMAC"), "a signature does not print");
+    }
+
+    #[test]
+    fn a_session_of_a_role_shows_its_token() {
+        let request = signed("{}", Some("token"));
+        assert_eq!(header(&request, "x-amz-security-token"), "token");
+        assert!(header(&request, "authorization").contains("x-amz-security-token"));
+    }
+}
