@@ -40,6 +40,11 @@ impl Plan {
         let begin = filter.from.unwrap_or_default().max(Timestamp::from_millis(FIRST_DAY_MS));
         let last = end.to_string();
         let to = to.map_or(last.clone(), |to| to.min(last.as_str()).to_owned());
+        let from = begin.to_string();
+        // DynamoDB takes a span whose end is before its beginning for a mistake.
+        if from > to {
+            return Self { groups: Vec::new(), from, to };
+        }
         let own = filter.whose.tenant.as_ref().map(std::slice::from_ref);
         let groups = match (&filter.subject, own.or(tenants), &filter.target) {
             (Some(subject), Some(tenants), _) => {
@@ -48,7 +53,7 @@ impl Plan {
             (_, _, Some(TargetFilter::Host(host) | TargetFilter::Prefix { host, .. })) => vec![by_target(host)],
             _ => days(begin, to.get(..DATE_CHARS).and_then(day).unwrap_or(end).min(end)),
         };
-        Self { groups, from: begin.to_string(), to }
+        Self { groups, from, to }
     }
 }
 

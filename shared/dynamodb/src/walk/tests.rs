@@ -85,3 +85,18 @@ fn a_subject_of_an_unknown_tenant_is_looked_for_by_day() {
     assert_eq!(Plan::new(&filter, None, None, now()).groups[0][0].attribute, DATE);
     assert_eq!(Plan::new(&filter, Some(&[String::new()]), None, now()).groups[0][0].attribute, "subject_digest");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_span_is_not_asked_for() {
+    let fake = FakeTable::default();
+    let records = Records::new(fake.client(), "letters");
+    let (from, to) = (Some(now()), Some(Timestamp::from_millis(NOON - 1)));
+    let subject = Some("s1".to_owned());
+    for filter in [
+        DeadLetterFilter { from, to, subject: subject.clone(), ..DeadLetterFilter::default() },
+        DeadLetterFilter { to: Some(Timestamp::from_millis(1)), subject, ..DeadLetterFilter::default() },
+    ] {
+        assert!(ids(&records, &filter, None, usize::MAX).await.is_empty());
+    }
+    assert!(fake.is_empty() && fake.calls().is_empty());
+}
