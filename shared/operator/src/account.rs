@@ -30,7 +30,6 @@ pub enum AccountError {
 pub struct Account {
     clients: Clients,
     region: String,
-    endpoint: Option<String>,
     cloudformation_endpoint: Option<String>,
     credentials: Credentials,
 }
@@ -66,7 +65,6 @@ impl Account {
             region: settings.region.clone(),
             credentials: settings.credentials.clone(),
             cloudformation_endpoint: endpoint("CLOUDFORMATION"),
-            endpoint: all,
             clients: Clients::new(settings)?,
         })
     }
@@ -89,18 +87,6 @@ impl Account {
         let domain = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let own = || format!("https://cloudformation.{}.{domain}", self.region);
         self.cloudformation_endpoint.clone().unwrap_or_else(own)
-    }
-
-    /// Whether AWS is another one than AWS's own.
-    #[must_use]
-    pub fn is_elsewhere(&self) -> bool {
-        self.endpoint.is_some()
-    }
-
-    /// The region.
-    #[must_use]
-    pub fn region(&self) -> &str {
-        &self.region
     }
 }
 
