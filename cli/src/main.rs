@@ -6,7 +6,6 @@ mod output;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokio::runtime::Builder;
 
 use command::Cli;
@@ -16,7 +15,7 @@ use command::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<ExitCode> {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let runtime = if cli.serves() {
         chaski_serve::runtime("door")?
     } else {

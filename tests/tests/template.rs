@@ -78,6 +78,16 @@ fn the_queues_are_those_of_the_settings() {
     assert_eq!(found, expected);
 }
 
+/// By these outputs an operator's replay goes where the deployed ingress would put the message.
+#[test]
+fn the_outputs_name_the_routes_of_the_settings() {
+    let template = template();
+    let output = |n: usize| template["Outputs"][format!("Route{n}").as_str()]["Value"].as_str().map(str::to_owned);
+    let tables: Vec<String> = (0..).map_while(output).collect();
+    let told = Settings::read(&format!("routes = [{}]", tables.join(", ")), &|_| None).unwrap();
+    assert_eq!(told.routes, settings().routes);
+}
+
 #[test]
 fn every_queue_is_as_the_contract_says() {
     let template = template();

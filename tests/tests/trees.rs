@@ -41,13 +41,31 @@ fn the_core_names_no_vendor_no_http_and_no_runtime() {
 fn the_ingress_calls_no_target_and_buries_nothing() {
     assert_free_of(
         "api-ingress",
-        &["reqwest", "aws-sdk-dynamodb", "chaski-http", "chaski-dynamodb", "aws-config", "openssl*", "aws-lc*", "h2"],
+        &[
+            "reqwest",
+            "aws-sdk-dynamodb",
+            "chaski-http",
+            "chaski-dynamodb",
+            "aws-config",
+            "openssl*",
+            "aws-lc*",
+            "h2",
+            "chaski-operator",
+        ],
     );
 }
 
 #[test]
 fn the_consumers_carry_one_tls_and_no_loader_of_profiles() {
     for function in ["sqs-consumer", "sqs-error-consumer"] {
-        assert_free_of(function, &["aws-config", "openssl", "openssl-sys", "native-tls", "aws-lc*", "h2"]);
+        assert_free_of(
+            function,
+            &["aws-config", "chaski-operator", "openssl", "openssl-sys", "native-tls", "aws-lc*", "h2"],
+        );
     }
+}
+
+#[test]
+fn the_command_line_carries_one_tls() {
+    assert_free_of("chaski", &["openssl", "openssl-sys", "native-tls", "aws-lc*"]);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::ClientError;
+use super::{ClientError, Refusal};
 
 /// What is done at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +104,21 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// What came, if it is a good answer; else the problem document in it, if it is one. `keyed` is whether a
+    /// producer's key was shown.
+    pub(super) fn of(
+        status: u16,
+        retry_after: Option<Duration>,
+        text: String,
+        keyed: bool,
+    ) -> Result<Self, Option<Box<Refusal>>> {
+        if (200..=299).contains(&status) {
+            return Ok(Self { status, retry_after, text });
+        }
+        let problem = serde_json::from_str::<Refusal>(&text).ok().filter(|problem| problem.status == status);
+        Err(problem.map(|problem| Box::new(problem.came(retry_after, keyed))))
+    }
+
     /// Reads it as what the call promises.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         serde_json::from_str(&self.text).map_err(|error| ClientError::Unreadable(error.to_string()))

@@ -36,6 +36,17 @@ pub(crate) enum ClientError {
         /// What happened.
         reason: String,
     },
+    /// IAM says no, before Chaski is asked.
+    #[error("{0} does not let these AWS credentials in; they need the right execute-api:Invoke on it")]
+    NotLetIn(String),
+    /// The stack can't be asked.
+    #[error("the stack {stack}: {reason}")]
+    NoStack {
+        /// Its name.
+        stack: String,
+        /// Why not.
+        reason: String,
+    },
     /// The server says no.
     #[error(transparent)]
     Refused(Box<Refusal>),
@@ -94,6 +105,11 @@ struct FieldError {
 impl std::error::Error for Refusal {}
 
 impl Refusal {
+    /// The same with what its answer says besides: when to try again, and whether a key was shown.
+    pub(super) fn came(self, retry_after: Option<Duration>, keyed: bool) -> Self {
+        Self { retry_after, keyed, ..self }
+    }
+
     /// Whether the field at this JSON pointer is named.
     pub(crate) fn blames(&self, pointer: &str) -> bool {
         self.errors.iter().any(|error| error.pointer == pointer)

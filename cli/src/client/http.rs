@@ -1,15 +1,17 @@
 //! The calls as HTTP/1.1 to a running server, with its problem documents read as errors.
 
 use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use chaski_operator::Signer;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
 
 use super::call::{Answer, Body, Call, Method};
-use super::error::{ClientError, Refusal};
+use super::error::ClientError;
 use super::tls;
 
 /// Establishing a connection; a server on the same machine answers at once.
@@ -43,10 +45,12 @@ pub(super) struct Http {
     base: Url,
     shown: String,
     keyed: bool,
+    signer: Option<Signer>,
 }
 
 impl Http {
-    pub(super) fn new(url: &ServerUrl, key: Option<&str>) -> Result<Self, ClientError> {
+    /// Asks the server with this producer's key, and signs with these credentials of AWS, where there are any.
+    pub(super) fn new(url: &ServerUrl, key: Option<&str>, signer: Option<Signer>) -> Result<Self, ClientError> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(key) = key {
@@ -55,20 +59,10 @@ impl Http {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let unusable = |error: &dyn Error| ClientError::Unusable(format!("the HTTP client can't be made: {error}"));
-        let tls = tls::config()?;
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            .redirect(Policy::none())
-            .http1_only()
-            .connect_timeout(CONNECT)
-            .user_agent(concat!("chaski/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .build()
-            .map_err(|error| unusable(&error))?;
+        let host = url.0.host_str().unwrap_or_default();
+        let client = client(headers, host)?;
         let shown = url.0.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { client, base: url.0.clone(), shown, keyed: key.is_some() })
+        Ok(Self { client, base: url.0.clone(), shown, keyed: key.is_some(), signer })
     }
 
     pub(super) fn server(&self) -> &str {
@@ -95,7 +89,12 @@ impl Http {
             Body::Json(text) => request.header(CONTENT_TYPE, "application/json").body(text),
             Body::Lines(lines) => request.header(CONTENT_TYPE, "application/x-ndjson").body(lines),
         };
-        let response = request.timeout(call.within).send().await.map_err(|error| self.failed(&error))?;
+        let mut request = request.timeout(call.within).build().map_err(|error| self.failed(&error))?;
+        if let Some(signer) = &self.signer {
+            let unsigned = |reason| ClientError::Unusable(format!("the request can't be signed: {reason}"));
+            signer.sign(&mut request, SystemTime::now()).map_err(unsigned)?;
+        }
+        let response = self.client.execute(request).await.map_err(|error| self.failed(&error))?;
         self.read(response).await
     }
 
@@ -103,16 +102,13 @@ impl Http {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
         let text = self.text(response).await?;
-        if (200..=299).contains(&status) {
-            return Ok(Answer { status, retry_after, text });
+        match Answer::of(status, retry_after, text, self.keyed) {
+            // The words of the gateway before the function, which is no part of Chaski.
+            Err(None) if self.signer.is_some() && status == 403 => Err(ClientError::NotLetIn(self.shown.clone())),
+            Err(None) => Err(ClientError::Stranger { server: self.shown.clone(), status }),
+            Err(Some(refusal)) => Err(ClientError::Refused(refusal)),
+            Ok(answer) => Ok(answer),
         }
-        let problem = serde_json::from_str::<Refusal>(&text).ok().filter(|problem| problem.status == status);
-        let Some(mut problem) = problem else {
-            return Err(ClientError::Stranger { server: self.shown.clone(), status });
-        };
-        problem.retry_after = retry_after;
-        problem.keyed = self.keyed;
-        Err(ClientError::Refused(Box::new(problem)))
     }
 
     async fn text(&self, mut response: Response) -> Result<String, ClientError> {
@@ -139,6 +135,23 @@ impl Http {
         let reason = if error.is_timeout() { "the time for it is over".to_owned() } else { reason };
         ClientError::Unanswered { server, reason }
     }
+}
+
+/// A client of HTTP as every call wants it, to one host.
+pub(super) fn client(headers: HeaderMap, host: &str) -> Result<reqwest::Client, ClientError> {
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::config()?)
+        .no_proxy()
+        .redirect(Policy::none())
+        .http1_only()
+        .connect_timeout(CONNECT)
+        .user_agent(concat!("chaski/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers);
+    // Names below localhost are this machine's (RFC 6761), and not every resolver knows; the port is the URL's.
+    if host.ends_with(".localhost") {
+        builder = builder.resolve(host, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    }
+    builder.build().map_err(|error| ClientError::Unusable(format!("the HTTP client can't be made: {error}")))
 }
 
 /// Seconds; another form of it is not in the contract, and counts as absent.

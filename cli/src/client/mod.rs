@@ -5,6 +5,7 @@ mod call;
 mod error;
 mod http;
 mod shapes;
+mod stack;
 mod tls;
 
 pub(crate) use call::{Answer, Fields};
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use call::{Body, Call, Method};
 use http::Http;
+use stack::StackDoor;
 
 /// How long a call may take by itself: the server answers within ten seconds that it can't.
 const CALL: Duration = Duration::from_secs(30);
@@ -32,18 +34,35 @@ const BACKUP: Duration = Duration::from_secs(24 * 3_600);
 /// Chaski, asked over its API. Each call is named as in the contract; an answer is the server's, unchanged.
 #[derive(Debug)]
 pub(crate) struct Client {
-    transport: Http,
+    transport: Transport,
+}
+
+/// How a call travels.
+#[derive(Debug)]
+enum Transport {
+    /// To a server, over HTTP.
+    Http(Box<Http>),
+    /// To a stack on AWS, with the caller's own rights.
+    Stack(Box<StackDoor>),
 }
 
 impl Client {
     /// A client of the server at `url`, with a producer's key where there is one.
     pub(crate) fn new(url: &ServerUrl, key: Option<&str>) -> Result<Self, ClientError> {
-        Ok(Self { transport: Http::new(url, key)? })
+        Ok(Self { transport: Transport::Http(Box::new(Http::new(url, key, None)?)) })
+    }
+
+    /// A client of the stack of that name; the key is a producer's, where the stack's API wants one.
+    pub(crate) async fn of_stack(name: &str, key: Option<&str>) -> Result<Self, ClientError> {
+        Ok(Self { transport: Transport::Stack(Box::new(StackDoor::open(name, key).await?)) })
     }
 
     /// Where the calls go, for a person.
     pub(crate) fn server(&self) -> &str {
-        self.transport.server()
+        match &self.transport {
+            Transport::Http(http) => http.server(),
+            Transport::Stack(stack) => stack.server(),
+        }
     }
 
     /// `POST /messages`.
@@ -140,6 +159,9 @@ impl Client {
     }
 
     async fn ask(&self, call: Call) -> Result<Answer, ClientError> {
-        self.transport.ask(call).await
+        match &self.transport {
+            Transport::Http(http) => http.ask(call).await,
+            Transport::Stack(stack) => stack.ask(call).await,
+        }
     }
 }

@@ -153,12 +153,9 @@ pub(crate) struct Queue {
     pub(crate) oldest_age_ms: Option<u64>,
     /// A tier's delay, where the server names it.
     pub(crate) delay_ms: Option<u64>,
-    #[serde(default)]
-    pub(crate) in_per_second: f64,
-    #[serde(default)]
-    pub(crate) out_per_second: f64,
-    #[serde(default)]
-    pub(crate) failed_per_second: f64,
+    pub(crate) in_per_second: Option<f64>,
+    pub(crate) out_per_second: Option<f64>,
+    pub(crate) failed_per_second: Option<f64>,
 }
 
 /// A pause.

@@ -56,9 +56,9 @@ fn row(queue: &Queue) -> Vec<String> {
         queue.in_flight.to_string(),
         queue.delayed.to_string(),
         queue.oldest_age_ms.map(|ms| age(Duration::from_millis(ms))).unwrap_or_default(),
-        rate(queue.in_per_second),
-        rate(queue.out_per_second),
-        rate(queue.failed_per_second),
+        queue.in_per_second.map(rate).unwrap_or_default(),
+        queue.out_per_second.map(rate).unwrap_or_default(),
+        queue.failed_per_second.map(rate).unwrap_or_default(),
     ]
 }
 

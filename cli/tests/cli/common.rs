@@ -161,7 +161,7 @@ impl Ran {
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chaski"));
     command.args(arguments);
-    for name in ["CHASKI_URL", "CHASKI_KEY", "COLUMNS", "SSL_CERT_FILE"] {
+    for name in ["CHASKI_URL", "CHASKI_KEY", "CHASKI_STACK", "COLUMNS", "SSL_CERT_FILE"] {
         command.env_remove(name);
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

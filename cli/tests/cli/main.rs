@@ -8,4 +8,5 @@ mod failing;
 mod looking;
 mod selftest;
 mod sending;
+mod stack;
 mod trusting;

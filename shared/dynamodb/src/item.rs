@@ -22,10 +22,10 @@ pub(crate) const TIMESTAMP: &str = "timestamp";
 pub(crate) const ID: &str = "id";
 pub(crate) const GENERATION: &str = "generation";
 /// The whole message, or the sort keys of the items that hold it.
-const MESSAGE: &str = "message";
-const PARTS: &str = "parts";
+pub(crate) const MESSAGE: &str = "message";
+pub(crate) const PARTS: &str = "parts";
 /// The bytes in an item that is a part.
-const PART: &str = "part";
+pub(crate) const PART: &str = "part";
 
 /// A part's bytes; the rest of its item is below 10 KB.
 const PART_BYTES: usize = limits::DEAD_LETTER_ITEM_BYTES - 10_000;
@@ -124,7 +124,7 @@ fn place(letter: &DeadLetter, sort_key: String) -> Item {
 }
 
 /// The record's sort key. An id that is too long for a key (none of ours is) stands in it by its digest.
-fn sort_key(letter: &DeadLetter) -> String {
+pub(crate) fn sort_key(letter: &DeadLetter) -> String {
     let key = letter.time_key();
     if key.len() <= SORT_KEY_BYTES {
         return key;

@@ -3,9 +3,16 @@
 
 mod dead_letters;
 mod item;
+mod record;
+mod records;
 mod settle;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod walk;
 
 pub use dead_letters::DeadLetters;
+pub use record::{Key, Record};
+pub use records::{Marked, Records, SENDING_HOLDS};
 pub use settle::AwsSettle;
 
 /// A client of DynamoDB, which shares its connections with the others.

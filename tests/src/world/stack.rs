@@ -61,6 +61,27 @@ impl Stack {
         self.description.functions.get(name).map_or("", String::as_str)
     }
 
+    /// The stack's own name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let prefix = self.description.queue_prefix.rsplit('/').next().unwrap_or_default();
+        prefix.trim_end_matches('-')
+    }
+
+    /// What AWS's tools need in their environment to ask the local AWS, and no other.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, &str); 7] {
+        [
+            ("AWS_ENDPOINT_URL", &self.description.endpoint),
+            ("AWS_REGION", &self.description.region),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_CONFIG_FILE", "/dev/null"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+        ]
+    }
+
     /// Asks the API, as IAM's caller or as nobody.
     ///
     /// # Errors

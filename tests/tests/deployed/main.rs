@@ -8,6 +8,7 @@
 mod api;
 mod journeys;
 mod known_answer;
+mod operator;
 mod versions;
 
 use std::net::SocketAddr;

@@ -70,6 +70,11 @@ struct One {
 }
 
 impl Send {
+    /// Whether it asks for the message's end.
+    pub(super) const fn waits(&self) -> bool {
+        self.one.wait.is_some()
+    }
+
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         if let (Some(subject), Some(url)) = (&self.one.subject, &self.one.url) {
             return one::send(context, &self.one, subject, url).await;

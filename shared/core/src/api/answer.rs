@@ -49,6 +49,9 @@ impl From<DeskError> for Problem {
             }
             DeskError::Cursor => Self::of_fields(vec![FieldError::wrong("?cursor", error.to_string())]),
             DeskError::Refused(why) => Self::new(409, why),
+            DeskError::NotServed(why) => Self::new(501, why),
+            DeskError::Platform { denied: true, words } => Self::new(403, words),
+            DeskError::Platform { denied: false, words } => Self::new(503, words),
         }
     }
 }

@@ -24,6 +24,17 @@ pub enum DeskError {
     /// It can't be done as it was asked for; the text says why, for the person who asked.
     #[error("{0}")]
     Refused(String),
+    /// This home can't do it at all; the text says what can instead.
+    #[error("{0}")]
+    NotServed(String),
+    /// The platform that the caller works on with rights of its own did not do it: the caller may know why.
+    #[error("{words}")]
+    Platform {
+        /// Whether the caller lacks the rights.
+        denied: bool,
+        /// The platform's words, for the person who asked.
+        words: String,
+    },
 }
 
 /// What came of a cancellation.
@@ -152,8 +163,8 @@ pub struct QueueRecord {
     pub oldest_age: Option<Duration>,
     /// A tier's delay.
     pub delay: Option<Duration>,
-    /// Entries that came in, left, and failed, each a second over the last minute.
-    pub rates: [f64; 3],
+    /// Entries that came in, left, and failed, each a second over the last minute, where the home counts them.
+    pub rates: Option<[f64; 3]>,
 }
 
 /// The queues.

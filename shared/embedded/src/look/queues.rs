@@ -39,7 +39,7 @@ pub(crate) fn queues(connection: &Connection, shared: &Shared) -> Look<Vec<Queue
             delayed: count(delayed.get(no).copied().unwrap_or(0)),
             oldest_age: oldest.map(|at| Duration::from_millis(count(now - at))),
             delay: shared.delay(queue),
-            rates: shared.rates.of(*no, now),
+            rates: Some(shared.rates.of(*no, now)),
         });
     }
     Ok(records)

@@ -19,14 +19,18 @@ pub(in crate::api) struct QueueShape<'a> {
     oldest_age_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delay_ms: Option<u64>,
-    in_per_second: f64,
-    out_per_second: f64,
-    failed_per_second: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_per_second: Option<f64>,
 }
 
 impl<'a> QueueShape<'a> {
     pub(in crate::api) fn of(record: &'a QueueRecord) -> Self {
-        let [in_per_second, out_per_second, failed_per_second] = record.rates;
+        let [in_per_second, out_per_second, failed_per_second] =
+            record.rates.map_or([None; 3], |rates| rates.map(Some));
         Self {
             queue: record.queue.to_string(),
             route: match &record.queue {

@@ -7,7 +7,7 @@ use crate::queue::{QueueName, Tier};
 
 fn queue(queue: QueueName, paused: bool, depth: u64, in_flight: u64) -> QueueRecord {
     let oldest_age = (depth > 0).then(|| Duration::from_millis(1_500));
-    QueueRecord { queue, paused, depth, in_flight, delayed: 0, oldest_age, delay: None, rates: [0.5, 2.0, 0.0] }
+    QueueRecord { queue, paused, depth, in_flight, delayed: 0, oldest_age, delay: None, rates: Some([0.5, 2.0, 0.0]) }
 }
 
 fn shard(shard: u32) -> QueueName {

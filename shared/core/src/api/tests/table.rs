@@ -180,7 +180,7 @@ fn answers_are_what_the_document_says() {
             delayed: 1,
             oldest_age: None,
             delay: None,
-            rates: [0.0; 3],
+            rates: Some([0.0; 3]),
         };
         state.queues.push(record);
     }

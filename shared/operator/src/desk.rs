@@ -1,0 +1,224 @@
+//! The desk of a stack: its queues, and what a stack without a ledger can say of messages.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::ProvideErrorMetadata;
+use aws_sdk_sqs::types::QueueAttributeName;
+use chaski_aws::{SqsQueues, describe};
+use chaski_core::filter::{Listed, MessageFilter, Page, Whose};
+use chaski_core::ledger::{KeptAnswer, Listing, MessageRecord, MessageState};
+use chaski_core::pause::{Pause, PauseScope};
+use chaski_core::ports::{
+    Backup, CancelCount, Cancelled, Clock, DeskError, Ledger, Pauses, QueueRecord, Queues, Vitals,
+};
+use chaski_core::queue::{QueueName, Tier};
+use chaski_dynamodb::{Record, Records};
+use futures_util::future::try_join_all;
+
+use crate::snapshot::Snapshot;
+use crate::stack::Stack;
+
+/// What a stack does not have.
+const NO_LEDGER: &str = "a stack keeps no list of its messages: the functions' logs tell of each (its id stands there as \
+                         chaski.id), `chaski dead-letters list --stack` of what was given up, and `chaski queues list \
+                         --stack` of how much waits";
+const NO_CANCEL: &str = "a message on a stack can't be cancelled by this version: it is delivered, or becomes a dead \
+                         letter, which `chaski dead-letters delete --stack` takes away";
+const NO_PAUSE: &str = "a stack can't be paused by this version; to hold a queue back, disable its event source mapping \
+                        (`aws lambda list-event-source-mappings`, `aws lambda update-event-source-mapping --no-enabled`): \
+                        what is accepted meanwhile waits in the queue, at most 14 days";
+const NO_BACKUP: &str = "a stack has no file to copy: its table of dead letters has point-in-time recovery, and `aws \
+                         dynamodb create-backup` makes a copy that is kept";
+
+/// The desk. Its calls are made with the operator's rights, and need no more than what they do.
+#[derive(Debug)]
+pub struct StackDesk<C> {
+    sqs: Client,
+    names: Vec<QueueName>,
+    pub(crate) queues: SqsQueues,
+    pub(crate) records: Records,
+    /// All tenants there are; not known where producers are configured.
+    pub(crate) tenants: Option<Vec<String>>,
+    pub(crate) clock: C,
+    noted: Mutex<Option<Snapshot>>,
+}
+
+impl<C: Clock> StackDesk<C> {
+    /// Over the stack's queues and its table.
+    #[must_use]
+    pub fn new(stack: &Stack, sqs: Client, records: Records, clock: C) -> Self {
+        let shards = stack
+            .settings
+            .routes
+            .iter()
+            .flat_map(|route| (0..route.shards).map(|shard| QueueName::Shard { route: route.name.clone(), shard }));
+        let behind = Tier::ALL.into_iter().map(QueueName::Tier).chain([QueueName::LastNet]);
+        Self {
+            names: shards.chain(behind).collect(),
+            queues: SqsQueues::new(sqs.clone(), stack.queues.clone()),
+            tenants: (!stack.keyed).then(|| vec![String::new()]),
+            noted: Mutex::default(),
+            sqs,
+            records,
+            clock,
+        }
+    }
+
+    pub(crate) fn noted(&self) -> MutexGuard<'_, Option<Snapshot>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn queue(&self, queue: &QueueName) -> Result<QueueRecord, DeskError> {
+        let call = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(self.queues.prefix().url(queue))
+            .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
+            .attribute_names(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
+            .attribute_names(QueueAttributeName::ApproximateNumberOfMessagesDelayed)
+            .attribute_names(QueueAttributeName::DelaySeconds);
+        let answer = call.send().await.map_err(|error| {
+            let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
+            DeskError::Platform {
+                denied: code.contains("AccessDenied"),
+                words: format!("the queue {queue}: {}", describe(&error)),
+            }
+        })?;
+        let number = |name: QueueAttributeName| -> Result<u64, DeskError> {
+            let text = answer.attributes().and_then(|all| all.get(&name)).and_then(|text| text.parse().ok());
+            text.ok_or_else(|| DeskError::Platform {
+                denied: false,
+                words: format!("the queue {queue}: SQS does not say its {name}"),
+            })
+        };
+        let waiting = number(QueueAttributeName::ApproximateNumberOfMessages)?;
+        let in_flight = number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)?;
+        let delayed = number(QueueAttributeName::ApproximateNumberOfMessagesDelayed)?;
+        let delay =
+            matches!(queue, QueueName::Tier(_)).then(|| number(QueueAttributeName::DelaySeconds)).transpose()?;
+        Ok(QueueRecord {
+            queue: queue.clone(),
+            paused: false,
+            depth: waiting + in_flight + delayed,
+            in_flight,
+            delayed,
+            oldest_age: None,
+            delay: delay.map(Duration::from_secs),
+            rates: None,
+        })
+    }
+}
+
+impl<C: Clock> Queues for StackDesk<C> {
+    /// Depths, as SQS estimates them. Of ages and rates it says nothing itself.
+    async fn queues(&self) -> Result<Vec<QueueRecord>, DeskError> {
+        try_join_all(self.names.iter().map(|name| self.queue(name))).await
+    }
+}
+
+impl<C: Clock> Ledger for StackDesk<C> {
+    /// A dead message is known by its dead letter; of any other nothing is, so nothing can be waited for.
+    async fn message(&self, id: &str, whose: &Whose, _: Duration) -> Result<Option<MessageRecord>, DeskError> {
+        let Some(record) = self.record(id, None, whose).await? else {
+            let words = format!(
+                "{id} is no dead letter of this stack; whether it waits, is delivered or was never sent \
+                                 is not known here: {NO_LEDGER}"
+            );
+            return Err(DeskError::NotServed(words));
+        };
+        let generation = record.letter.generation;
+        let buried = self.buried(record.clone());
+        if let Some(at) = buried.replayed_at {
+            let words = format!(
+                "{id} was sent again at {at}, as generation {}, and is no dead letter since; whether it \
+                                 waits or is delivered is not known here: {NO_LEDGER}",
+                generation.saturating_add(1)
+            );
+            return Err(DeskError::NotServed(words));
+        }
+        Ok(Some(dead(record)))
+    }
+
+    async fn messages(&self, _: &MessageFilter, _: &Page) -> Result<Listed<MessageRecord>, DeskError> {
+        Err(DeskError::NotServed(NO_LEDGER.to_owned()))
+    }
+
+    async fn cancel(&self, _: &str, _: &Whose) -> Result<Cancelled, DeskError> {
+        Err(DeskError::NotServed(NO_CANCEL.to_owned()))
+    }
+
+    async fn cancel_all(&self, _: &MessageFilter, _: bool) -> Result<CancelCount, DeskError> {
+        Err(DeskError::NotServed(NO_CANCEL.to_owned()))
+    }
+}
+
+/// A message as its dead letter tells of it.
+fn dead(record: Record) -> MessageRecord {
+    let letter = record.letter;
+    let envelope =
+        std::str::from_utf8(&letter.message).ok().and_then(|text| chaski_core::envelope::Envelope::read(text).ok());
+    let meta = envelope.as_ref().and_then(|envelope| envelope.meta.clone()).unwrap_or_default();
+    let status = letter.last_error.status;
+    let answer = letter.response.zip(status);
+    MessageRecord {
+        listing: Listing {
+            id: letter.id,
+            generation: letter.generation,
+            tenant: letter.tenant,
+            producer: letter.producer.unwrap_or_default(),
+            subject: letter.subject.unwrap_or_default(),
+            client: letter.client,
+            labels: envelope.map(|envelope| envelope.labels).unwrap_or_default(),
+            route: meta.route.unwrap_or_default(),
+            target: letter.target,
+            target_host: letter.target_host,
+            received_at: letter.received_at.unwrap_or(letter.entry_sent_at),
+        },
+        state: if letter.last_error.class == "expired" { MessageState::Expired } else { MessageState::Dead },
+        cancelling: false,
+        queue: None,
+        next_due: None,
+        ended_at: Some(letter.died_at),
+        // Which version made each attempt is not in the record.
+        attempts: letter.attempts.into_iter().map(|attempt| (attempt, String::new())).collect(),
+        answer: answer.map(|(body, status)| KeptAnswer {
+            truncated: body.len() >= chaski_core::limits::ANSWER_BYTES,
+            status,
+            body,
+        }),
+        error: Some(letter.last_error),
+    }
+}
+
+impl<C: Clock> Pauses for StackDesk<C> {
+    async fn pause(&self, _: &PauseScope) -> Result<(Pause, bool), DeskError> {
+        Err(DeskError::NotServed(NO_PAUSE.to_owned()))
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, DeskError> {
+        Err(DeskError::NotServed(NO_PAUSE.to_owned()))
+    }
+
+    async fn resume(&self, _: &str) -> Result<bool, DeskError> {
+        Err(DeskError::NotServed(NO_PAUSE.to_owned()))
+    }
+}
+
+impl<C: Clock> Vitals for StackDesk<C> {
+    fn checks(&self) -> Vec<(&'static str, Option<String>)> {
+        Vec::new()
+    }
+
+    fn metrics(&self) -> Option<String> {
+        None
+    }
+}
+
+impl<C: Clock> Backup for StackDesk<C> {
+    async fn backup(&self, _: &Path) -> Result<u64, DeskError> {
+        Err(DeskError::NotServed(NO_BACKUP.to_owned()))
+    }
+}
