@@ -212,7 +212,7 @@ impl<C: Clock> Vitals for StackDesk<C> {
         Vec::new()
     }
 
-    fn metrics(&self) -> Option<String> {
+    async fn metrics(&self) -> Option<String> {
         None
     }
 }

@@ -32,10 +32,8 @@ impl Vitals for Home {
         std::iter::once(store).chain(self.beats.checks()).collect()
     }
 
-    fn metrics(&self) -> Option<String> {
-        let queues = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(self.store.queues()).unwrap_or_default()
-        });
+    async fn metrics(&self) -> Option<String> {
+        let queues = self.store.queues().await.unwrap_or_default();
         Some(self.metrics.text(&queues, self.store.in_flight()))
     }
 }

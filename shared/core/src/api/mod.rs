@@ -178,7 +178,7 @@ where
         DeskCall::Pause => pauses::pause(desk, settings, granted, request).await,
         DeskCall::Resume => pauses::resume(desk, granted, id, request).await,
         DeskCall::Backup => backup::write(desk, granted, request).await,
-        DeskCall::Metrics => root::metrics(desk),
+        DeskCall::Metrics => root::metrics(desk).await,
     }
 }
 

@@ -39,8 +39,8 @@ pub(super) fn health(checks: &Checks) -> Answer {
     Answer::of(http, &HealthShape { status, version: VERSION, checks })
 }
 
-pub(super) fn metrics(desk: &impl Vitals) -> Result<Answer, Problem> {
-    match desk.metrics() {
+pub(super) async fn metrics(desk: &impl Vitals) -> Result<Answer, Problem> {
+    match desk.metrics().await {
         Some(body) => Ok(Answer { status: 200, media: METRICS, body }),
         None => Err(Problem::new(501, "this deployment keeps no metrics")),
     }

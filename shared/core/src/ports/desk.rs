@@ -191,7 +191,7 @@ pub trait Vitals: Send + Sync {
     fn checks(&self) -> Vec<(&'static str, Option<String>)>;
 
     /// What is counted, in Prometheus' text format; `None` where nothing is.
-    fn metrics(&self) -> Option<String>;
+    fn metrics(&self) -> impl Future<Output = Option<String>> + Send;
 }
 
 /// Copying the store while it is used.

@@ -10,7 +10,7 @@ use crate::world::{Host, Target, envelope, in_time, request};
 /// Callers who never pause.
 const CALLERS: usize = 16;
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn under_load_every_request_is_answered_and_every_accepted_message_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let target = Target::start(usize::MAX >> 4).await;
@@ -62,7 +62,7 @@ async fn depth(host: &Host) -> f64 {
     queues["items"].as_array().unwrap().iter().map(|queue| queue["depth"].as_f64().unwrap()).sum()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn it_waits_for_the_attempts_that_run_and_tells_those_who_wait_for_more() {
     let target = Target::start(0).await;
     let (host, _folder) = Host::patient("").await;
@@ -83,7 +83,7 @@ async fn it_waits_for_the_attempts_that_run_and_tells_those_who_wait_for_more() 
     assert_eq!(target.requests.available_permits(), 0, "nothing new is begun");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_second_order_ends_it_at_once_and_the_next_start_tries_again() {
     let target = Target::start(0).await;
     let folder = tempfile::tempdir().unwrap();
@@ -99,7 +99,7 @@ async fn a_second_order_ends_it_at_once_and_the_next_start_tries_again() {
     in_time(async { while depth(&host).await > 0.0 {} }).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn an_attempt_that_does_not_end_is_not_waited_for_beyond_the_grace() {
     let target = Target::start(0).await;
     let (host, _folder) = Host::patient("[limits]\ngrace = \"700ms\"").await;
@@ -111,7 +111,7 @@ async fn an_attempt_that_does_not_end_is_not_waited_for_beyond_the_grace() {
     assert!(began.elapsed() >= Duration::from_millis(700));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn nobody_new_is_let_in_and_who_is_idle_is_sent_home() {
     let (host, _folder) = Host::patient("").await;
     let mut idle = host.caller().await;

@@ -5,7 +5,7 @@ use crate::world::{Host, envelope, request};
 /// A target that is never reached: nothing listens there.
 const NOWHERE: &str = "http://127.0.0.1:9/";
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn requests_that_come_together_are_answered_in_their_order() {
     let (host, _folder) = Host::patient("").await;
     let mut caller = host.caller().await;
@@ -19,7 +19,7 @@ async fn requests_that_come_together_are_answered_in_their_order() {
     assert_eq!(caller.answer().await.unwrap().json()["name"], "chaski");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_body_is_asked_for_where_the_caller_waits_for_that() {
     let (host, _folder) = Host::patient("").await;
     let mut caller = host.caller().await;
@@ -32,7 +32,7 @@ async fn a_body_is_asked_for_where_the_caller_waits_for_that() {
     assert_eq!(caller.answer().await.unwrap().status, 200);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_body_may_come_in_chunks() {
     let (host, _folder) = Host::patient("").await;
     let mut caller = host.caller().await;
@@ -47,7 +47,7 @@ async fn a_body_may_come_in_chunks() {
     assert_eq!(caller.answer().await.unwrap().json()["subject"], "s");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn head_is_get_without_the_body() {
     let (host, _folder) = Host::patient("").await;
     let mut caller = host.caller().await;
@@ -57,7 +57,7 @@ async fn head_is_get_without_the_body() {
     assert_eq!(head.header("content-length"), Some(get.body.len().to_string().as_str()));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn every_request_has_an_id() {
     let (host, _folder) = Host::patient("").await;
     let mut caller = host.caller().await;

@@ -21,7 +21,7 @@ fn head(path: &str, length: usize) -> String {
     format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n")
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_connection_too_many_is_told_so() {
     let (host, _folder) = Host::patient("[limits]\nconnections = 2").await;
     let mut callers = [host.caller().await, host.caller().await];
@@ -46,7 +46,7 @@ async fn a_connection_too_many_is_told_so() {
     host.ask_until("/health", |answer| answer.status == 200).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn who_waits_for_an_end_and_hangs_up_leaves_its_place() {
     let target = Target::start(0).await;
     let (host, _folder) = Host::patient("[limits]\nconnections = 2").await;
@@ -62,7 +62,7 @@ async fn who_waits_for_an_end_and_hangs_up_leaves_its_place() {
     target.answers.add_permits(1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_head_that_does_not_come_is_not_waited_for() {
     let (host, _folder) = host_with(Patience { head: SHORT, ..Patience::default() }).await;
     let (mut slow, mut silent) = (host.caller().await, host.caller().await);
@@ -74,7 +74,7 @@ async fn a_head_that_does_not_come_is_not_waited_for() {
     assert!(slow.is_hung_up_on().await && silent.is_hung_up_on().await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_head_of_any_size_is_not_read() {
     let (host, _folder) = Host::patient("").await;
     let mut caller = host.caller().await;
@@ -84,7 +84,7 @@ async fn a_head_of_any_size_is_not_read() {
     assert_eq!(host.ask("GET", "/health", "").await.status, 200);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let quick = Patience { piece: SHORT, ..Patience::default() };
     // Byte by byte each piece is in time, and the whole is not.
@@ -99,7 +99,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn who_hangs_up_within_a_body_has_sent_nothing() {
     let (host, _folder) = Host::patient("").await;
     let body = envelope("s", "http://127.0.0.1:9/");
@@ -114,7 +114,7 @@ async fn who_hangs_up_within_a_body_has_sent_nothing() {
     assert_eq!(host.ask("GET", "/messages", "").await.json()["items"], serde_json::json!([]));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_body_over_the_limit_is_refused_before_it_is_read() {
     let (host, _folder) = Host::patient("").await;
     let mut caller = host.caller().await;
@@ -125,7 +125,7 @@ async fn a_body_over_the_limit_is_refused_before_it_is_read() {
     assert!(caller.is_hung_up_on().await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn who_sends_too_much_without_asking_comes_to_read_why_not() {
     let (host, _folder) = Host::patient("").await;
     let mut caller = host.caller().await;
@@ -141,7 +141,7 @@ async fn who_sends_too_much_without_asking_comes_to_read_why_not() {
     assert_eq!(caller.answer().await.unwrap().status, 413);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_body_at_the_limit_is_read_told_and_in_chunks() {
     let (host, _folder) = Host::patient("").await;
     let mut caller = host.caller().await;
@@ -155,7 +155,7 @@ async fn a_body_at_the_limit_is_read_told_and_in_chunks() {
 }
 
 /// More pieces than there is room in KiB.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_body_in_pieces_of_a_byte_takes_no_more_room_than_another() {
     let (host, _folder) = Host::patient("").await;
     let mut caller = host.caller().await;
@@ -166,7 +166,7 @@ async fn a_body_in_pieces_of_a_byte_takes_no_more_room_than_another() {
     assert_eq!((pieces.status, pieces.body.len()), (whole.status, whole.body.len()));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn all_bodies_together_take_so_much_and_no_more() {
     let (host, _folder) = host_with(Patience { room: SHORT, ..Patience::default() }).await;
     let mut holding = Vec::new();

@@ -18,7 +18,7 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn what_happened_is_counted_by_labels_of_few_values() {
     let target = Target::start(3).await;
     let (host, _folder) = Host::patient("[retry.connection]\nper_queue = 1\nqueues = [\"slow\"]").await;

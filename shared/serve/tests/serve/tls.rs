@@ -41,7 +41,7 @@ async fn trusting(host: &Host, certificate: &CertificateDer<'static>) -> std::io
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map(Caller::new)
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn https_is_spoken_and_a_new_certificate_is_taken_without_a_stop() {
     let folder = tempfile::tempdir().unwrap();
     let first = certify(folder.path());
@@ -72,7 +72,7 @@ async fn https_is_spoken_and_a_new_certificate_is_taken_without_a_stop() {
     assert!(trusting(&host, &first).await.is_err());
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn who_does_not_shake_hands_is_hung_up_on() {
     let folder = tempfile::tempdir().unwrap();
     let certificate = certify(folder.path());
@@ -86,7 +86,7 @@ async fn who_does_not_shake_hands_is_hung_up_on() {
     trusting(&host, &certificate).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_wrong_file_is_named_by_its_setting() {
     let folder = tempfile::tempdir().unwrap();
     let refused = async |text: &str| {
@@ -111,7 +111,7 @@ async fn a_wrong_file_is_named_by_its_setting() {
     refused("tls.key").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_port_in_use_is_named_by_its_setting() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

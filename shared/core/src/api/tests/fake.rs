@@ -214,7 +214,7 @@ impl Vitals for Fake {
         vec![("store", self.0.lock().unwrap().wrong.clone()), ("dispatch", None)]
     }
 
-    fn metrics(&self) -> Option<String> {
+    async fn metrics(&self) -> Option<String> {
         Some("chaski_accepted_total 1\n".to_owned())
     }
 }
