@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use tracing::warn;
 
 use crate::look::Readers;
@@ -119,7 +119,7 @@ impl Loader<'_> {
         Ok(self.shared.schedule().offer(line, entries, more, now))
     }
 
-    /// The line's first entries, to the first that is not due; and whether there may be others.
+    /// The line's first entries, to the first that has to wait; and whether there may be others.
     fn read_line(&mut self, line: i64, now: Millis) -> rusqlite::Result<(Vec<EntryRow>, bool)> {
         let sql = format!("SELECT {ENTRY_COLUMNS} FROM entries WHERE line = ?1 ORDER BY seq");
         let mut statement = self.connection.prepare_cached(&sql)?;
@@ -133,9 +133,11 @@ impl Loader<'_> {
             match read(row)? {
                 Read::Whole(entry) if entry.line == line => {
                     bytes += entry.body.len();
-                    let later = entry.due.is_some_and(|due| due > now);
+                    // What is not due, or has to wait at a gate, is read with its followers when its time comes.
+                    let waits = entry.due.is_some_and(|due| due > now)
+                        || entries.is_empty() && !self.shared.schedule().is_open(&entry);
                     entries.push(entry);
-                    if later {
+                    if waits {
                         return Ok((entries, true));
                     }
                 }
@@ -164,47 +166,41 @@ impl Loader<'_> {
             if !self.shared.schedule().goes_round() {
                 break;
             }
-            let Some(head) = self.next_line(at)? else {
+            let Some(line) = self.next_line(at)? else {
                 self.shared.schedule().end_round();
                 self.round = None;
                 return Ok(());
             };
-            let (line, worth) = match head {
-                Read::Whole(head) => (head.line, self.shared.schedule().would_take(&head, now)),
-                Read::Damaged(seq) => {
-                    self.aside.entries.push(seq);
-                    (self.line_of(seq)?.unwrap_or(at.saturating_add(1)), false)
-                }
-            };
-            if worth {
+            if !self.shared.schedule().has(line) && self.is_worth(line, now)? {
                 self.load(line, now)?;
             }
             at = line;
-            if at == i64::MAX {
-                self.shared.schedule().end_round();
-                self.round = None;
-                return Ok(());
-            }
         }
         self.round = Some(at);
         Ok(())
     }
 
-    /// The head of the first line behind `at`.
-    fn next_line(&self, at: i64) -> rusqlite::Result<Option<Read>> {
-        let sql = format!(
-            "SELECT {ENTRY_COLUMNS} FROM entries INDEXED BY entries_line WHERE line > ?1 ORDER BY line, seq LIMIT 1"
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut rows = statement.query([at])?;
-        rows.next()?.map(read).transpose()
+    /// The first line behind `at`, from the look-up alone.
+    fn next_line(&self, at: i64) -> rusqlite::Result<Option<i64>> {
+        let sql = "SELECT line FROM entries INDEXED BY entries_line WHERE line > ?1 ORDER BY line LIMIT 1";
+        self.connection.prepare_cached(sql)?.query_row([at], |row| row.get(0)).optional()
     }
 
-    /// The line that the look-up has for an entry, whatever its row says.
-    fn line_of(&self, seq: i64) -> rusqlite::Result<Option<i64>> {
-        let mut statement = self.connection.prepare_cached("SELECT line FROM entries WHERE seq = ?1")?;
-        let mut rows = statement.query([seq])?;
-        Ok(rows.next()?.and_then(|row| row.get(0).ok()))
+    /// Whether the line's head may be taken in now.
+    fn is_worth(&mut self, line: i64, now: Millis) -> rusqlite::Result<bool> {
+        let sql =
+            format!("SELECT {ENTRY_COLUMNS} FROM entries INDEXED BY entries_line WHERE line = ?1 ORDER BY seq LIMIT 1");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([line])?;
+        match rows.next()?.map(read).transpose()? {
+            // It has gone meanwhile.
+            None => Ok(false),
+            Some(Read::Whole(head)) if head.line == line => Ok(self.shared.schedule().would_take(&head, now)),
+            Some(Read::Whole(EntryRow { seq, .. }) | Read::Damaged(seq)) => {
+                self.aside.entries.push(seq);
+                Ok(false)
+            }
+        }
     }
 
     /// Brings in the lines whose entries have fallen due.

@@ -66,6 +66,13 @@ impl Line {
         self.entries.drain(..).map(|entry| Self::room_of(&entry)).sum()
     }
 
+    /// Lets all but the first entry go, which are in the file; what they took of memory.
+    pub(super) fn keep_head(&mut self) -> usize {
+        self.more |= self.entries.len() > 1;
+        let behind = 1.min(self.entries.len());
+        self.entries.drain(behind..).map(|entry| Self::room_of(&entry)).sum()
+    }
+
     pub(super) fn room(&self) -> usize {
         LINE_BYTES + self.entries.iter().map(Self::room_of).sum::<usize>()
     }

@@ -31,8 +31,8 @@ pub(crate) type Millis = i64;
 
 /// What bodies and lines may take of memory, roughly.
 const ROOM_BYTES: usize = 8 * 1_024 * 1_024;
-/// Lines parked at one gate; more are spilled, so that a hanging host can't fill the memory.
-const PARKED: usize = 256;
+/// Lines parked at one gate, each with its head alone; more are spilled, so that a hanging host can't fill the memory.
+const PARKED: usize = 1_024;
 /// The same when half of the memory is taken.
 const PARKED_SHORT: usize = 16;
 /// A gate with spilled lines asks for more when so few are parked.
@@ -167,6 +167,13 @@ impl Schedule {
         self.ready.push_back(id);
     }
 
+    /// A line of which only the file knows what it holds; it has no turn before that is read.
+    fn insert_empty(&mut self, id: i64) {
+        let line = Line::new(Vec::new(), true);
+        self.room_used += line.room();
+        self.lines.insert(id, line);
+    }
+
     /// Leases the head of the line whose turn it is. Of one queue only, where one is named.
     pub(crate) fn lease(&mut self, now: Millis, queue: Option<i64>) -> Option<(Token, EntryRow)> {
         let mut passed = Vec::new();
@@ -218,6 +225,7 @@ impl Schedule {
         if self.gates.park(gate, id, self.places()) {
             if let Some(line) = self.lines.get_mut(&id) {
                 line.place = Place::Parked;
+                self.room_used = self.room_used.saturating_sub(line.keep_head());
             }
         } else {
             self.drop_line(id);

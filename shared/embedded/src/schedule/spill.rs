@@ -89,6 +89,16 @@ impl Schedule {
         true
     }
 
+    /// Whether the line is here.
+    pub(crate) fn has(&self, id: i64) -> bool {
+        self.lines.contains_key(&id)
+    }
+
+    /// Whether an attempt of the entry may be made as far as its gates go: what is behind it is not needed before.
+    pub(crate) fn is_open(&self, entry: &EntryRow) -> bool {
+        Gate::of(entry).iter().flatten().all(|gate| self.gates.open(gate))
+    }
+
     /// Whether the line is here, and nothing of it is waited for: an offer would change nothing.
     pub(crate) fn goes_its_way(&self, id: i64) -> bool {
         self.lines.get(&id).is_some_and(|line| line.place != Place::Loading)
@@ -112,8 +122,8 @@ impl Schedule {
                 self.ready.push_back(id);
             }
             None if stale => {
-                self.round_owed = true;
-                self.mark_spilled();
+                self.insert_empty(id);
+                self.ask(id);
             }
             None if !due => {}
             None if self.room_used >= ROOM_BYTES => {
@@ -131,7 +141,7 @@ impl Schedule {
         self.touch(id);
         self.changing.insert(id);
         if !self.lines.contains_key(&id) {
-            self.insert(id, Vec::new(), true);
+            self.insert_empty(id);
         }
         if let Some(line) = self.lines.get_mut(&id) {
             self.room_used = self.room_used.saturating_sub(line.clear());
