@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use tracing::warn;
@@ -19,6 +19,8 @@ const MOST: Duration = Duration::from_secs(5);
 const ROUND_STEP: usize = 512;
 /// Entries that fell due, looked at in one step.
 const DUE_STEP: i64 = 256;
+/// Between two looks for what fell due: what comes together is read from the same pages.
+const GATHER: Duration = Duration::from_millis(5);
 /// Between two rounds over all lines that nothing asked for. Such a round heals whatever was missed.
 const ROUND_ANYWAY: Millis = 5 * 60 * 1_000;
 /// Bodies of one line that are read at once, beyond the first.
@@ -31,8 +33,16 @@ pub(crate) fn start(shared: Arc<Shared>, readers: Arc<Readers>, desk: Desk) -> s
             Err(error) => return shared.fail(&format!("the store can't be read: {error}"), is_damage(&error)),
         };
         let last_round = shared.clock.now();
-        let mut loader =
-            Loader { shared: &shared, connection, desk, round: None, due: (0, 0), last_round, aside: Aside::default() };
+        let mut loader = Loader {
+            shared: &shared,
+            connection,
+            desk,
+            round: None,
+            due: (0, 0),
+            looked: None,
+            last_round,
+            aside: Aside::default(),
+        };
         if let Err(error) = loader.run() {
             shared.fail(&format!("reading failed: {error}"), is_damage(&error));
         }
@@ -47,15 +57,26 @@ struct Loader<'a> {
     round: Option<i64>,
     /// The entry that fell due last, by its time and its place.
     due: (Millis, i64),
+    /// When that was looked for last.
+    looked: Option<Instant>,
     last_round: Millis,
     aside: Aside,
 }
 
-/// Damaged entries that were met, with their lines.
+/// Damaged entries that were met, and the lines to be read anew when they are out of the way.
 #[derive(Default)]
 struct Aside {
     entries: Vec<i64>,
     lines: Vec<i64>,
+}
+
+impl Aside {
+    /// What was met in the place of an entry of that line.
+    fn note(&mut self, met: &Read, line: i64) {
+        let (Read::Whole(EntryRow { seq, .. }) | Read::Damaged(seq)) = met;
+        self.entries.push(*seq);
+        self.lines.push(line);
+    }
 }
 
 /// A row as it was read.
@@ -69,19 +90,46 @@ impl Loader<'_> {
         while !self.shared.is_closing() {
             let wants = self.wait();
             let now = self.shared.clock.now();
+            let looks = self.looks_for_due(now);
             self.shared.schedule().begin_reading();
-            for line in wants.lines {
-                self.load(line, now)?;
-            }
-            if wants.round {
-                self.go_round(now)?;
-            }
-            self.take_due(now)?;
+            // One snapshot: with each new one SQLite forgets the pages that it has read.
+            self.connection.prepare_cached("BEGIN")?.execute([])?;
+            self.lap(wants, looks, now)?;
+            self.connection.prepare_cached("ROLLBACK")?.execute([])?;
             self.shared.schedule().end_reading();
             self.set_damaged_aside();
             self.shared.ready.notify_waiters();
         }
         Ok(())
+    }
+
+    /// Whether what fell due is looked for. What is written from here on notes itself: the snapshot is later than this.
+    fn looks_for_due(&mut self, now: Millis) -> bool {
+        let fallen = self.shared.next_due().is_some_and(|due| due <= now) && self.shared.schedule().has_room();
+        let looks = fallen && self.rests().is_zero();
+        if looks {
+            self.looked = Some(Instant::now());
+            self.shared.forget_due();
+        }
+        looks
+    }
+
+    fn lap(&mut self, wants: Wants, looks: bool, now: Millis) -> rusqlite::Result<()> {
+        for line in wants.lines {
+            self.load(line, now)?;
+        }
+        if wants.round {
+            self.go_round(now)?;
+        }
+        if looks {
+            self.take_due(now)?;
+        }
+        Ok(())
+    }
+
+    /// For how long nothing is looked for that fell due.
+    fn rests(&self) -> Duration {
+        self.looked.map_or(Duration::ZERO, |looked| GATHER.saturating_sub(looked.elapsed()))
     }
 
     /// Waits until there is something to read.
@@ -103,12 +151,15 @@ impl Loader<'_> {
             }
             let wants = schedule.wants();
             let due = self.shared.next_due();
-            let falls_due = due.is_some_and(|due| due <= now) && schedule.has_room();
+            let rests = self.rests();
+            let fallen = due.is_some_and(|due| due <= now) && schedule.has_room();
+            let falls_due = fallen && rests.is_zero();
             if !wants.lines.is_empty() || wants.round || falls_due || ran_out > 0 || self.shared.is_closing() {
                 return wants;
             }
             let next = due.filter(|due| *due > now).into_iter().chain(schedule.next_event()).min();
             let span = next.map_or(MOST, |at| Duration::from_millis(u64::try_from(at - now).unwrap_or(0)));
+            let span = if fallen { rests } else { span };
             schedule = self.shared.wait_for_work(schedule, span.min(MOST).max(Duration::from_millis(1)));
         }
     }
@@ -142,9 +193,8 @@ impl Loader<'_> {
                     }
                 }
                 // What stands behind a damaged entry waits until that is out of the way.
-                Read::Whole(EntryRow { seq, .. }) | Read::Damaged(seq) => {
-                    self.aside.entries.push(seq);
-                    self.aside.lines.push(line);
+                other => {
+                    self.aside.note(&other, line);
                     return Ok((entries, true));
                 }
             }
@@ -196,8 +246,8 @@ impl Loader<'_> {
             // It has gone meanwhile.
             None => Ok(false),
             Some(Read::Whole(head)) if head.line == line => Ok(self.shared.schedule().would_take(&head, now)),
-            Some(Read::Whole(EntryRow { seq, .. }) | Read::Damaged(seq)) => {
-                self.aside.entries.push(seq);
+            Some(other) => {
+                self.aside.note(&other, line);
                 Ok(false)
             }
         }
@@ -205,11 +255,6 @@ impl Loader<'_> {
 
     /// Brings in the lines whose entries have fallen due.
     fn take_due(&mut self, now: Millis) -> rusqlite::Result<()> {
-        if self.shared.next_due().is_none_or(|due| due > now) || !self.shared.schedule().has_room() {
-            return Ok(());
-        }
-        // Whatever is written from here on notes itself.
-        self.shared.forget_due();
         let fallen: Vec<(i64, i64, i64)> = {
             let sql = "SELECT due, seq, line FROM entries WHERE due IS NOT NULL AND (due, seq) > (?1, ?2) ORDER BY due, seq LIMIT ?3";
             let mut statement = self.connection.prepare_cached(sql)?;

@@ -39,8 +39,10 @@ impl Job for SetAside {
         self.buried.clear();
         let mut misled = false;
         for seq in &self.entries {
-            if is_whole(transaction, *seq)? {
+            if let Some(row) = whole(transaction, *seq)? {
                 misled = true;
+                // The look-up may have kept it from its own line.
+                self.lines.push(row.line);
             } else {
                 set_aside(transaction, *seq)?;
                 self.buried.push(*seq);
@@ -67,13 +69,13 @@ impl Job for SetAside {
     fn failed(self: Box<Self>, _: &Shared, _: &str) {}
 }
 
-/// Whether the row itself is whole: then it was a look-up that led to it by a wrong way.
-fn is_whole(transaction: &Transaction<'_>, seq: i64) -> rusqlite::Result<bool> {
+/// The row itself, where it is whole: then it was a look-up that led to it by a wrong way.
+fn whole(transaction: &Transaction<'_>, seq: i64) -> rusqlite::Result<Option<EntryRow>> {
     let read = transaction
         .prepare(&format!("SELECT {ENTRY_COLUMNS} FROM entries NOT INDEXED WHERE seq = ?1"))?
         .query_row([seq], |row| readable(EntryRow::read(row)))
         .optional()?;
-    Ok(read.flatten().is_some_and(|(_, whole)| whole))
+    Ok(read.flatten().filter(|(_, whole)| *whole).map(|(row, _)| row))
 }
 
 fn set_aside(transaction: &mut Transaction<'_>, seq: i64) -> rusqlite::Result<()> {
