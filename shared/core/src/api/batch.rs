@@ -1,6 +1,6 @@
 //! `POST /messages/batch`: many envelopes in one call, each answered for itself.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::answer::Answer;
 use super::auth::Granted;
@@ -74,8 +74,28 @@ enum Item<'a> {
 
 #[derive(Serialize)]
 struct BatchShape<'a> {
-    items: Vec<Item<'a>>,
+    items: Shapes<'a>,
 }
+
+/// The results as items, made one by one while they are written: ten thousand at once would be megabytes.
+struct Shapes<'a> {
+    results: &'a [Result<Receipt, Problem>],
+    short: bool,
+}
+
+impl Serialize for Shapes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.results.iter().map(|result| match (result, self.short) {
+            (Ok(receipt), false) => Item::Taken(Taken { status: 200, receipt }),
+            (Err(problem), false) => Item::Refused(problem.shortened(ITEM_ERRORS_NAMED)),
+            (Ok(receipt), true) => Item::Short { status: 200, id: Some(&receipt.id) },
+            (Err(problem), true) => Item::Short { status: problem.status, id: None },
+        }))
+    }
+}
+
+/// What a common item takes of an answer, roughly.
+const ITEM_BYTES: usize = 256;
 
 /// Errors that one item names.
 const ITEM_ERRORS_NAMED: usize = 10;
@@ -85,21 +105,13 @@ const ITEM_ERRORS_NAMED: usize = 10;
 pub(super) const EVENT_ANSWER_BYTES: usize = limits::EVENT_BYTES / 2;
 
 fn render(results: &[Result<Receipt, Problem>], most: usize) -> String {
-    let items = results.iter().map(|result| match result {
-        Ok(receipt) => Item::Taken(Taken { status: 200, receipt }),
-        Err(problem) => Item::Refused(problem.shortened(ITEM_ERRORS_NAMED)),
-    });
-    let whole = json(items.collect());
-    if whole.len() <= most {
-        return whole;
-    }
-    let items = results.iter().map(|result| match result {
-        Ok(receipt) => Item::Short { status: 200, id: Some(&receipt.id) },
-        Err(problem) => Item::Short { status: problem.status, id: None },
-    });
-    json(items.collect())
-}
-
-fn json(items: Vec<Item<'_>>) -> String {
-    serde_json::to_string(&BatchShape { items }).unwrap_or_default()
+    let json = |short| {
+        // Room for all at once: a text that grows is there twice while it does.
+        let mut json = Vec::with_capacity(results.len() * ITEM_BYTES);
+        // Neither a shape of ours nor a vector refuses to be written.
+        let _ = serde_json::to_writer(&mut json, &BatchShape { items: Shapes { results, short } });
+        String::from_utf8(json).unwrap_or_default()
+    };
+    let whole = json(false);
+    if whole.len() <= most { whole } else { json(true) }
 }

@@ -30,7 +30,7 @@ pub(crate) use spill::Offer;
 pub(crate) type Millis = i64;
 
 /// What bodies and lines may take of memory, roughly.
-const ROOM_BYTES: usize = 8 * 1_024 * 1_024;
+const ROOM_BYTES: usize = 6 * 1_024 * 1_024;
 /// Lines parked at one gate, each with its head alone; more are spilled, so that a hanging host can't fill the memory.
 const PARKED: usize = 1_024;
 /// The same when half of the memory is taken.
