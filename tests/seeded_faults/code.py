@@ -1,5 +1,7 @@
 """Faults of the code. Each is caught by the cheapest test that can see it."""
-from .fault import AWS, CONFORMANCE, CORE, DYNAMODB, GUARDED, HOSTILE, SECRETS, Edit, Fault
+from .fault import (
+    AWS, CONFORMANCE, CORE, DYNAMODB, GUARDED, HOSTILE, SECRETS, STORE_STORIES, STORE_UNITS, TORTURE, Edit, Fault,
+)
 
 IDENTITY = "shared/core/src/identity.rs"
 ATTEMPT = "shared/core/src/app/attempt.rs"
@@ -14,7 +16,8 @@ MOVE = "dedup: identity::dedup_id(&meta.id, meta.generation, meta.attempts.satur
 PARTS = "digest(&[id.as_bytes(), generation.as_bytes(), attempt.as_bytes(), hop.as_bytes()])"
 EACH_PART = "each_part_of_a_move_makes_it_another_one"
 HANDED_OFF = "Outcome::Failed(failure) => self.judge(&mut task, failure, call.ok().as_ref(), now), };"
-SETTLED = "self.settle.settle(task.leased, &settlement).await?;"
+REPORTED = "self.settle.settle(task.leased, &settlement, Some(&report)).await?;"
+SETTLED = "self.settle.settle(task.leased, &settlement, None).await?;"
 BURIED = "let settlement = Settlement::Bury(Box::new(bury::letter(&task, failure, None, now)));"
 SENT_BACK = "a_failed_hand_off_sends_it_and_the_rest_of_its_group_back"
 RETURN = "return back(rest, back_off(leased.receives));"
@@ -48,14 +51,14 @@ IDS = [
         ATTEMPT, MOVE, 'dedup: identity::digest(&[format!("{:?}", std::time::Instant::now()).as_bytes()])'),
     one("accept-dedup-random", "an accepted message's dedup id differs every time", CORE,
         "an_accepted_message_is_in_its_queue",
-        ACCEPT, "dedup: identity::dedup_id(&meta.id, meta.generation, 1, meta.hop)",
-        'dedup: identity::digest(&[format!("{:?}", std::time::Instant::now()).as_bytes()])'),
+        ACCEPT, "let dedup = identity::dedup_id(&meta.id, meta.generation, 1, meta.hop);",
+        'let dedup = identity::digest(&[format!("{:?}", std::time::Instant::now()).as_bytes()]);'),
     one("raw-subject-as-group", "the group id is the subject as it is", CORE, "any_subject_gives_a_legal_group_id",
         IDENTITY, "digest(&[tenant.as_bytes(), subject.as_bytes()])", "subject.to_owned()"),
     one("accept-without-tenant", "messages of all tenants share their subjects' lines", CORE,
         "an_accepted_message_is_in_its_queue",
-        ACCEPT, "group: identity::group_id(&meta.tenant, &envelope.subject)",
-        'group: identity::group_id("", &envelope.subject)'),
+        ACCEPT, "let group = identity::group_id(&meta.tenant, &envelope.subject);",
+        'let group = identity::group_id("", &envelope.subject);'),
     one("key-of-anyone", "the idempotency key leaves out the producer", CORE, "a_key_meets_itself_and_nobody_else",
         IDENTITY, "hash(&[producer.as_bytes(), key.as_bytes(), &body])", "hash(&[key.as_bytes(), &body])"),
 ]
@@ -86,30 +89,31 @@ LINES = [
         "if answer.failed().iter().any(|failed| failed.id() == id) { return Ok(()); } "
         "if let Some(failed) = answer.failed().iter().find(|failed| failed.id() == id) {"),
     one("answer-names-nobody", "the answer does not name what goes back", AWS, "the_answer_names_what_goes_back",
-        "shared/aws/src/sqs_event.rs", "go_back.into_iter()", "go_back.into_iter().take(0)"),
+        "shared/aws/src/sqs_event.rs", "response.batch_item_failures = go_back.into_iter()",
+        "response.batch_item_failures = go_back.into_iter().take(0)"),
 ]
 
 DURABILITY = [
     one("ack-before-hand-off", "a failed hand-off is taken for done", CORE, SENT_BACK,
-        ATTEMPT, f"{HANDED_OFF} {SETTLED}", f"{HANDED_OFF} let _ = {SETTLED.replace('?;', ';')}"),
+        ATTEMPT, f"{HANDED_OFF} {REPORTED}", f"{HANDED_OFF} let _ = {REPORTED.replace('?;', ';')}"),
     one("ack-before-put", "a failed burial without an attempt is taken for done", CONFORMANCE,
         "a_failed_burial_lets_nothing_go",
         ATTEMPT, f"{BURIED} {SETTLED}", f"{BURIED} let _ = {SETTLED.replace('?;', ';')}"),
     one("ack-before-raw-put", "a failed burial of raw bytes is taken for done", CONFORMANCE,
         "a_failed_burial_lets_nothing_go",
-        ATTEMPT, "self.settle.settle(leased, &settlement).await?;",
-        "let _ = self.settle.settle(leased, &settlement).await;"),
+        ATTEMPT, "self.settle.settle(leased, &settlement, None).await?;",
+        "let _ = self.settle.settle(leased, &settlement, None).await;"),
     one("put-error-ignored", "the adapter says that a refused record is there", CONFORMANCE,
         "a_failed_burial_lets_nothing_go",
         SETTLE, "self.dead_letters.put(letter).await", "{ let _ = self.dead_letters.put(letter).await; Ok(()) }"),
     one("send-error-ignored", "the adapter says that a refused entry is taken", CONFORMANCE,
         "a_failed_settlement_leaves_the_message_and_its_line_as_they_were",
-        SETTLE, "self.queues.enqueue(entry).await.map_err(|error| SettleError(error.to_string()))",
-        "{ let _ = self.queues.enqueue(entry).await; Ok(()) }"),
+        SETTLE, "self.queues.enqueue(entry.clone()).await.map(|_| ()).map_err(|error| SettleError(error.to_string()))",
+        "{ let _ = self.queues.enqueue(entry.clone()).await; Ok(()) }"),
     one("200-before-durable", "a message is accepted although the queue did not take it", CORE,
         "a_queue_that_is_down_is_503_and_never_a_receipt",
-        ACCEPT, "let taken = self.queues.enqueue(&prepared.entry).await;",
-        "let _ = self.queues.enqueue(&prepared.entry).await; let taken = Ok(());"),
+        ACCEPT, "let taken = self.queues.enqueue(entry).await;",
+        "let _ = self.queues.enqueue(entry).await; let taken = Ok(Taken::New);"),
     one("key-of-seconds", "a dead letter's sort key is a time in seconds", CORE,
         "ten_thousand_failures_in_one_millisecond_are_ten_thousand_records",
         RECORD, 'format!("{}#{}#{}", self.entry_sent_at, self.id, self.generation)',
@@ -161,7 +165,7 @@ BOUNDARY = [
         "shared/http/src/resolver.rs", "guard.check_resolved(name.as_str(), port, &addresses)?;", ""),
     one("key-without-scope", "a key may send whatever its scopes", CORE, "producers_are_known_by_their_keys",
         "shared/core/src/api/auth.rs",
-        "if !producer.scopes.iter().any(|scope| matches!(scope, Scope::Send | Scope::Admin)) {", "if false {"),
+        "if !producer.scopes.contains(&needs.scope()) {", "if false {"),
     one("key-of-another", "a key's own id is not compared", CORE, "producers_are_known_by_their_keys",
         "shared/core/src/api/auth.rs", "if known && names(key, &producer.id) {", "if known {"),
     one("open-by-default", "without producers anybody may post", CORE, "nobody_is_let_in_by_default",
@@ -186,4 +190,35 @@ BOUNDARY = [
         "writer.finish(&crate::json::Extra::default()) } } impl Message {"),
 ]
 
-FAULTS = IDS + LINES + DURABILITY + RETRIES + BOUNDARY
+STORE_ROWS = "shared/embedded/src/row/entry.rs"
+STORE_CHANGES = "shared/embedded/src/writer/transaction.rs"
+
+STORE = [
+    one("store-without-sync", "a 200 comes before the data is on the disk", TORTURE,
+        "whatever_was_answered_is_there_after_a_loss_of_power",
+        "shared/embedded/src/store/open.rs", 'Durability::Fsync => "FULL",', 'Durability::Fsync => "OFF",'),
+    one("store-without-checksum", "a row is believed whatever its checksum", STORE_STORIES,
+        "an_entry_with_a_flipped_bit_becomes_a_dead_letter",
+        STORE_ROWS, "let whole = row.get::<_, i64>(10)? == entry.sum();", "let whole = true;"),
+    one("store-miscounts", "an entry that goes is still counted", STORE_STORIES,
+        "depths_are_what_a_count_says_after_a_kill",
+        STORE_CHANGES, "*self.depths.entry(queue).or_default() -= 1;", ""),
+    one("store-forgets-keys", "a key goes with its message", STORE_STORIES,
+        "a_key_is_remembered_for_its_time_though_its_message_is_gone",
+        "shared/embedded/src/writer/purge.rs", "transaction.remember(&id.0, at)?;", "let _ = (id, at);"),
+    one("store-settles-twice", "a lease can be settled while it is being settled", STORE_UNITS,
+        "a_settlement_under_way_does_not_run_out",
+        "shared/embedded/src/schedule/lease.rs", "self.leases.get_mut(&token).filter(|held| !held.settling)?;",
+        "self.leases.get_mut(&token)?;"),
+    one("store-without-turns", "a line that was served stays in front", STORE_UNITS, "takes_its_turn",
+        "shared/embedded/src/schedule/mod.rs",
+        "Some(_) => { line.place = Place::Ready; self.ready.push_back(id); }",
+        "Some(_) => { line.place = Place::Ready; self.ready.push_front(id); }"),
+    one("store-never-yields", "retries hold producers up", STORE_UNITS, "what_failed_lets_what_is_new_pass",
+        "shared/embedded/src/writer/mod.rs", "let room = if there { YIELDING }", "let room = if false { YIELDING }"),
+    one("store-buries-astray", "a look-up that leads astray keeps an entry from its line", STORE_STORIES,
+        "a_look_up_that_leads_astray_buries_nothing",
+        "shared/embedded/src/writer/damage.rs", "self.lines.push(row.line);", "let _ = row;"),
+]
+
+FAULTS = IDS + LINES + DURABILITY + RETRIES + BOUNDARY + STORE

@@ -74,6 +74,21 @@ struct Sent {
     receipt: Receipt,
 }
 
+/// What of a call is not sent any more after earlier pieces of it.
+#[derive(Default)]
+struct Stopped {
+    /// Lines of which an entry was not taken: what follows must not pass it.
+    groups: HashSet<String>,
+    /// Nothing of a piece was taken: the caller shall not wait for each of the others as long.
+    all: bool,
+}
+
+impl Stopped {
+    fn holds(&self, group: &str) -> bool {
+        self.all || self.groups.contains(group)
+    }
+}
+
 impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
     /// Over these ports.
     pub fn new(settings: Arc<Settings>, queues: E, clock: C, chance: R) -> Self {
@@ -105,7 +120,7 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
     /// did not take, later ones of its subject are not sent.
     pub async fn accept_all(&self, caller: &Caller, posts: &[Post<'_>]) -> Vec<Result<Receipt, Problem>> {
         let mut answers = Vec::with_capacity(posts.len());
-        let mut stopped = HashSet::new();
+        let mut stopped = Stopped::default();
         let mut pieces = posts.chunks(E::PIECE);
         let mut next = self.prepare_all(caller, pieces.next());
         while !next.is_empty() {
@@ -122,32 +137,37 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
         posts.unwrap_or_default().iter().map(|post| self.prepare(caller, *post)).collect()
     }
 
-    /// Takes one piece of a call in; `stopped` are the lines of which an earlier entry was not taken.
+    /// Takes one piece of a call in, but for what may not be sent any more.
     async fn take_all(
         &self,
         piece: Vec<Result<Prepared, Problem>>,
-        stopped: &mut HashSet<String>,
+        stopped: &mut Stopped,
     ) -> Vec<Result<Receipt, Problem>> {
         let mut entries = Vec::with_capacity(piece.len());
         let sent: Vec<Result<Sent, Problem>> = piece
             .into_iter()
             .map(|prepared| {
                 let (entry, sent) = prepared?;
-                if stopped.contains(&sent.group) {
+                if stopped.holds(&sent.group) {
                     return Err(not_taken());
                 }
                 entries.push(entry);
                 Ok(sent)
             })
             .collect();
-        let mut taken = self.queues.enqueue_all(entries).await.into_iter();
+        if entries.is_empty() {
+            return sent.into_iter().map(|sent| sent.and_then(|_| Err(not_taken()))).collect();
+        }
+        let taken = self.queues.enqueue_all(entries).await;
+        stopped.all |= taken.iter().all(|fate| matches!(fate, Err(EnqueueError::Unavailable(_))));
+        let mut taken = taken.into_iter();
         let untold = || Err(EnqueueError::Unavailable("its fate was not told".to_owned()));
         let mut answers = Vec::with_capacity(sent.len());
         for sent in sent {
             answers.push(sent.and_then(|sent| {
                 let fate = taken.next().unwrap_or_else(untold);
                 if fate.is_err() {
-                    stopped.insert(sent.group.clone());
+                    stopped.groups.insert(sent.group.clone());
                 }
                 answer(sent, fate)
             }));
@@ -228,3 +248,6 @@ fn check_size(entry: &Entry) -> Result<(), Problem> {
     let detail = format!("is {bytes} bytes as it travels; at most {} are taken", limits::ENVELOPE_BYTES);
     Err(Problem::of_fields(vec![FieldError::too_large("", detail)]))
 }
+
+#[cfg(test)]
+mod tests;
