@@ -67,7 +67,7 @@ pub(crate) type Told<T> = tokio::sync::oneshot::Receiver<Result<T, String>>;
 const JOBS: usize = 1_024;
 /// Of those, jobs that yield, while producers are there: however many messages to a dead target come back, a producer
 /// waits for no more of them than this.
-const YIELDING: usize = 4;
+const YIELDING: usize = 2;
 /// Producers are there when one came within this time: between two of its messages it reads an answer.
 const THERE: Duration = Duration::from_millis(20);
 /// What upkeep takes of a transaction, at most; or as long as the last one's commit took, if that was longer, so that
