@@ -12,7 +12,7 @@ pub(crate) use call::{Answer, Fields};
 pub(crate) use error::{ClientError, Refusal};
 pub(crate) use http::ServerUrl;
 pub(crate) use shapes::{
-    Attempt, BackupTaken, BatchAnswer, Cancelled, Counted, DeadLetter, Fault, List, Message, Pause, Queue, Receipt,
+    Attempt, BackupTaken, BatchAnswer, Cancelled, CancelledAll, Counted, DeadLetter, Fault, List, Message, Pause, Queue, Receipt,
     Scope, TargetAnswer,
 };
 
