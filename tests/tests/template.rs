@@ -227,6 +227,27 @@ fn each_role_may_do_exactly_what_its_function_does() {
     }
 }
 
+/// Accepting never needs a table; a window of keys does, and then the ingress may touch its own rows of it.
+#[test]
+fn the_ingress_may_touch_its_rows_of_keys_where_there_is_a_window_and_no_others() {
+    let template = template();
+    let policy = &template["Resources"]["ApiIngressKeys"];
+    assert_eq!((&policy["Type"], &policy["Condition"]), (&"AWS::IAM::Policy".into(), &"HasKeyWindow".into()));
+    assert_eq!(texts(&policy["Properties"]["Roles"]), BTreeSet::from(["ApiIngressRole".to_owned()]));
+    let [statement] = &policy["Properties"]["PolicyDocument"]["Statement"].as_sequence().unwrap()[..] else {
+        panic!("one statement")
+    };
+    assert_eq!(texts(&statement["Action"]), ["dynamodb:GetItem", "dynamodb:PutItem"].map(str::to_owned).into());
+    let table =
+        text(&template["Resources"]["ApiIngress"]["Properties"]["Environment"]["Variables"]["CHASKI_AWS_CONTROL"]);
+    assert!(text(&statement["Resource"]).ends_with(&format!(":table/{table}")), "{table}");
+    let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+    assert_eq!(texts(keys), BTreeSet::from(["key#*".to_owned()]));
+    assert_eq!(text(&template["Parameters"]["KeyWindowSeconds"]["Default"]), "0");
+    let most = chaski_core::limits::KEY_WINDOW.as_secs().to_string();
+    assert_eq!(text(&template["Parameters"]["KeyWindowSeconds"]["MaxValue"]), most);
+}
+
 #[test]
 fn the_table_keeps_what_it_has() {
     let template = template();
@@ -261,6 +282,8 @@ fn the_environment_is_small_and_known() {
         "tiers.slow",
         "aws.queue_prefix",
         "aws.table",
+        "aws.control",
+        "aws.key_window",
     ]
     .map(variable)
     .into();
