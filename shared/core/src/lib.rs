@@ -5,6 +5,7 @@ pub mod app;
 pub mod dead_letter;
 pub mod envelope;
 pub mod filter;
+pub mod flow;
 pub mod guard;
 pub mod headers;
 pub mod history;

@@ -74,3 +74,13 @@ pub const PANICS: u32 = 3;
 pub const TIMEOUT_MIN_MS: u64 = 100;
 /// The longest timeout of an attempt: a function ends after 15 minutes (AWS), of which 12 s are reserved.
 pub const MAX_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15 * 60 - 12);
+/// A flow's key.
+pub const FLOW_KEY_BYTES: usize = 128;
+/// Attempts of a flow in each span of its `per`, at most; and of that span the least …
+pub const FLOW_RATE: u32 = 1_000_000;
+/// … which is what a lease of the deployed stack is about as long as …
+pub const FLOW_PER_MIN: std::time::Duration = std::time::Duration::from_secs(1);
+/// … and the most.
+pub const FLOW_PER: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 60 * 60);
+/// Attempts of a flow at once, at most.
+pub const FLOW_PARALLELISM: u32 = 10_000;
