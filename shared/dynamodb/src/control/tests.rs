@@ -63,6 +63,7 @@ fn leased(group: &str, handle: &str) -> Leased {
 
 fn leased_of(queue: QueueName) -> Leased {
     Leased {
+        kept_at: None,
         queue,
         body: String::new(),
         entry_id: "e".to_owned(),
