@@ -113,7 +113,7 @@ async fn the_table_is_read_once_a_second_whoever_asks() {
 #[tokio::test]
 async fn more_orders_than_a_page_are_read_and_what_is_none_is_left_out() {
     let world = world();
-    for n in 0..10 {
+    for n in 0..40 {
         world.table.put_pause(&pause(PauseScope::Target(format!("e{n}.org")))).await.unwrap();
         let what = CancelWhat::Message(format!("m-{n}"));
         let cut_off = world.clock.now();
@@ -123,7 +123,7 @@ async fn more_orders_than_a_page_are_read_and_what_is_none_is_left_out() {
     world.fake.put("orders", "breaker#e.org");
     world.fake.put("held#00", "pause#x");
     let orders = world.control.orders().await;
-    assert_eq!((orders.pauses.len(), orders.marks.len()), (10, 10));
+    assert_eq!((orders.pauses.len(), orders.marks.len()), (40, 40));
     assert_eq!(world.table.orders().await.unwrap().1, ["pause#broken"]);
 }
 

@@ -7,7 +7,10 @@ use aws_sdk_dynamodb::Client;
 use chaski_aws::testing::{Answer, credentials, region, service};
 use serde_json::{Value, json};
 
-use super::{PAGE, lock, ok, text};
+use super::{lock, ok, text};
+
+/// Rows of one page: few, so that a list has several, and enough for lists that are long.
+const PAGE: usize = 25;
 
 /// The rows of a control table, the calls that were made, and whether it answers.
 #[derive(Debug, Clone, Default)]
