@@ -7,7 +7,7 @@ use aws_sdk_sqs::Client;
 use chaski_aws::testing::{credentials, region, service};
 use chaski_core::filter::TargetFilter;
 use chaski_core::ledger::MessageState;
-use chaski_core::ports::{Leased, Ledger, Queues};
+use chaski_core::ports::{Control, Leased, Ledger, Queues};
 use chaski_core::settings::Settings;
 use chaski_core::time::Timestamp;
 use chaski_dynamodb::testing::{FakeControl, FakeTable};
@@ -97,8 +97,9 @@ impl World {
                 sent_at: Timestamp::default(),
                 receives: 1,
                 handle: format!("{pause}-{n}"),
+                kept_at: None,
             };
-            self.control.hold_paused(&leased, &[pause]).await;
+            self.control.hold_paused(&leased, pause).await;
         }
     }
 
