@@ -56,7 +56,7 @@ impl World {
     /// The queues, as a program with this environment reaches them.
     pub(crate) fn queues(&self, program: &Program) -> anyhow::Result<SqsQueues> {
         let env = |name: &str| program.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-        Ok(SqsQueues::new(Clients::new(AwsSettings::read(env)?)?.sqs(), QueuePrefix::new(QUEUE_PREFIX)))
+        Ok(SqsQueues::new(Clients::new(AwsSettings::read(env)?)?.sqs(), QueuePrefix::new(QUEUE_PREFIX), SystemClock::start()))
     }
 
     /// A program with the environment that Lambda and the template give it.
