@@ -80,7 +80,11 @@ impl AwsSettle {
         if let (Some(table), Some(meta)) = (&self.control, remembered) {
             let deleted = timeout(FORGETTING, table.delete_line(&meta.id, meta.generation)).await;
             if !matches!(deleted, Ok(Ok(()))) {
-                debug!(event.action = "not_forgotten", chaski.id = meta.id, "what a line remembers stays until its time");
+                debug!(
+                    event.action = "not_forgotten",
+                    chaski.id = meta.id,
+                    "what a line remembers stays until its time"
+                );
             }
         }
         if let (Some(waits), Some(kept_at)) = (&self.waits, &leased.kept_at) {

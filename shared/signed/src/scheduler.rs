@@ -135,7 +135,10 @@ mod tests {
         assert_eq!(made, Ok(()));
         assert_eq!(address, "https://scheduler.us-east-1.amazonaws.com/schedules/a-step");
         assert_eq!(body["ScheduleExpression"], "at(2026-12-01T09:00:01)");
-        assert_eq!((&body["ScheduleExpressionTimezone"], &body["ActionAfterCompletion"]), (&json!("UTC"), &json!("DELETE")));
+        assert_eq!(
+            (&body["ScheduleExpressionTimezone"], &body["ActionAfterCompletion"]),
+            (&json!("UTC"), &json!("DELETE"))
+        );
         assert_eq!(body["FlexibleTimeWindow"], json!({"Mode": "OFF"}));
         assert_eq!((&body["Target"]["Arn"], &body["Target"]["Input"]), (&json!(ONE.queue), &json!(ONE.text)));
         assert_eq!(body["Target"]["DeadLetterConfig"]["Arn"], ONE.net);

@@ -51,7 +51,8 @@ fn a_window_of_keys_needs_its_table_and_has_a_limit() {
     // What stands in the control table needs one, and a schedule somebody in whose name it writes.
     assert_eq!(read("[aws]\nsequence = true").unwrap_err(), ["aws.control"]);
     assert_eq!(read("[aws]\nschedule_group = \"g\"").unwrap_err(), ["aws.control", "aws.schedule_role"]);
-    let whole = "[aws]\ncontrol = \"c\"\nsequence = true\nschedule_group = \"g\"\nschedule_role = \"arn:aws:iam::1:role/r\"";
+    let whole =
+        "[aws]\ncontrol = \"c\"\nsequence = true\nschedule_group = \"g\"\nschedule_role = \"arn:aws:iam::1:role/r\"";
     assert!(read(whole).unwrap().aws.sequence);
 }
 

@@ -129,16 +129,18 @@ impl ControlTable {
         let packed = packed.map_err(|error| DeskError::Unavailable(error.to_string()))?;
         let expires = due.plus(KEPT);
         let row = |sort_key: String, name: &str, value: AttributeValue| {
-            let fields = [(PK, text(key.partition())), (SK, text(sort_key)), (name, value), (EXPIRES, seconds(expires))];
+            let fields =
+                [(PK, text(key.partition())), (SK, text(sort_key)), (name, value), (EXPIRES, seconds(expires))];
             fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Item>()
         };
         if packed.len() <= PART_BYTES {
             return self.put(row(key.sort_key(), ENVELOPE, AttributeValue::B(Blob::new(packed)))).await;
         }
         // The parts first: the row never names one that is not there.
-        let parts = packed.chunks(PART_BYTES).enumerate().map(|(n, part)| {
-            self.put(row(key.part_key(n), ENVELOPE, AttributeValue::B(Blob::new(part.to_vec()))))
-        });
+        let parts = packed
+            .chunks(PART_BYTES)
+            .enumerate()
+            .map(|(n, part)| self.put(row(key.part_key(n), ENVELOPE, AttributeValue::B(Blob::new(part.to_vec())))));
         let count = try_join_all(parts).await?.len();
         self.put(row(key.sort_key(), PARTS, AttributeValue::N(count.to_string()))).await
     }
