@@ -1,6 +1,7 @@
 //! What a home with a ledger knows of a message: its state, its attempts, its target's last answer.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::envelope::{Envelope, Meta};
 use crate::history::{AttemptRecord, ErrorRecord};
@@ -135,6 +136,8 @@ pub struct AttemptReport {
     pub error: Option<ErrorRecord>,
     /// From acceptance to delivery in milliseconds, where it was delivered.
     pub delay_ms: Option<u64>,
+    /// How long the target asked to be left alone, where it did and the attempt was throttled.
+    pub retry_after: Option<Duration>,
 }
 
 /// The beginning of a target's answer, as it is kept.

@@ -122,6 +122,7 @@ pub fn attempt(n: usize, leased: &Leased, status: u16) -> AttemptReport {
         answer: Some(KeptAnswer { status, body: b"an answer".to_vec(), truncated: false }),
         error: failed.then(|| ErrorRecord::new("http_5xx", Some(status), "it failed", leased.sent_at)),
         delay_ms: None,
+        retry_after: None,
     }
 }
 
