@@ -58,7 +58,17 @@ pub fn new_id(now: Timestamp, chance: [u8; 10]) -> String {
 #[must_use]
 pub fn keyed_id(producer: &str, key: &str, canonical: &[u8]) -> String {
     let body = Sha256::digest(canonical);
-    let whole = hash(&[producer.as_bytes(), key.as_bytes(), &body]);
+    first_of(hash(&[producer.as_bytes(), key.as_bytes(), &body]))
+}
+
+/// The id of what is known by these parts: UUIDv8 from their SHA-256.
+#[must_use]
+pub fn named_id(parts: &[&str]) -> String {
+    first_of(bytes(parts))
+}
+
+/// A UUIDv8 of the first bytes of a digest.
+fn first_of(whole: [u8; 32]) -> String {
     let mut first = [0; 16];
     first.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
     Builder::from_custom_bytes(first).into_uuid().to_string()

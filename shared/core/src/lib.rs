@@ -15,6 +15,7 @@ pub mod json;
 pub mod ledger;
 pub mod limits;
 pub mod logger;
+pub mod orders;
 pub mod outcome;
 pub mod pause;
 pub mod ports;

@@ -71,6 +71,8 @@ pub struct AwsNames {
     pub queue_prefix: String,
     /// `aws.table`: the dead-letter table.
     pub table: String,
+    /// `aws.control`: the table of what is known beside the queues. Empty: none, and so nothing of that is.
+    pub control: String,
 }
 
 /// Beyond an attempt a function needs time to hand over or bury, and to give back the rest.
@@ -144,7 +146,11 @@ impl Settings {
             guard: read_guard(&mut reader, env(RUNTIME_API)),
             producers: producers::read(&mut reader),
             routes: routes::read(&mut reader),
-            aws: AwsNames { queue_prefix: reader.text("aws.queue_prefix", ""), table: reader.text("aws.table", "") },
+            aws: AwsNames {
+                queue_prefix: reader.text("aws.queue_prefix", ""),
+                table: reader.text("aws.table", ""),
+                control: reader.text("aws.control", ""),
+            },
             serve: serve::read(&mut reader),
         };
         reader.refuse_unknown();

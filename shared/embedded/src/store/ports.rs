@@ -126,16 +126,16 @@ impl Ledger for Store {
     }
 
     async fn cancel_all(&self, filter: &MessageFilter, dry_run: bool) -> Result<CancelCount, DeskError> {
-        let mut count = CancelCount::default();
+        let (mut matched, mut count) = (0, CancelCount::default());
         let mut below = i64::MAX;
         loop {
             let (filter, busy) = (filter.clone(), self.in_flight_messages());
             let step: Vec<i64> = self
                 .look(move |connection| look::open_messages(connection, &filter, &busy, below, CANCEL_STEP))
                 .await?;
-            let Some(last) = step.last().copied() else { return Ok(count) };
+            let Some(last) = step.last().copied() else { return Ok(CancelCount { matched: Some(matched), ..count }) };
             below = last;
-            count.matched += u64::try_from(step.len()).unwrap_or(0);
+            matched += u64::try_from(step.len()).unwrap_or(0);
             if !dry_run {
                 for fate in self.cancel_step(step).await? {
                     count.cancelled += u64::from(fate == Cancelled::Now);
