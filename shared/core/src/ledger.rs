@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::envelope::{Envelope, Meta};
+use crate::flow::Flow;
 use crate::history::{AttemptRecord, ErrorRecord};
 use crate::shown_target::shown_target_of;
 use crate::time::Timestamp;
@@ -90,6 +91,8 @@ pub struct Listing {
     pub target_host: Option<String>,
     /// When it was accepted.
     pub received_at: Timestamp,
+    /// The flow that its attempts belong to, for a home that keeps the flow beside the entry. Not listed.
+    pub flow: Option<Flow>,
 }
 
 impl Listing {
@@ -121,6 +124,7 @@ impl Listing {
             target,
             target_host,
             received_at: meta.received_at.unwrap_or(now),
+            flow: None,
         }
     }
 }

@@ -64,6 +64,7 @@ pub fn options(data: &Path) -> Options {
         tiers: TierDelays::default(),
         routes: route::default_routes(),
         lease: Duration::from_secs(90),
+        breaker: true,
         vfs: None,
     }
 }

@@ -107,6 +107,7 @@ fn raw(letter: &DeadLetter, text: &str, settings: &Settings, now: Timestamp) -> 
         target: letter.target.clone(),
         target_host: letter.target_host.clone(),
         received_at: letter.received_at.unwrap_or(now),
+        flow: None,
     };
     let entry = entry(letter, route, &letter.id, &letter.tenant);
     Ok(Entry { body: text.to_owned(), listing: Some(Arc::new(listing)), ..entry })

@@ -132,6 +132,7 @@ fn move_on(
         group: entry.group.clone(),
         host: held.host.clone(),
         route: held.route.clone(),
+        flow: held.flow.clone(),
         body: entry.body.clone(),
     };
     transaction.insert_entry(&row)?;

@@ -73,6 +73,7 @@ pub(crate) fn options(data: &Path) -> Options {
         tiers: TierDelays::default(),
         routes: route::default_routes(),
         lease: Duration::from_secs(90),
+        breaker: true,
         vfs: None,
     }
 }
