@@ -127,6 +127,7 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
             Ok(url) => {
                 let attempt = task.meta.attempts.saturating_add(1);
                 let request = request::build(&task.envelope, &task.meta, url.clone(), &task.trace, attempt);
+                let request = request::signed(request, &task.meta.id, at, &self.settings.signing);
                 self.target.call(request, self.settings.http.timeout).await
             }
             Err(error) => Err(CallError::Blocked(format!("the url {error}"))),
