@@ -55,6 +55,8 @@ impl Sign {
             ErrorClass::Blocked
             | ErrorClass::Undecodable
             | ErrorClass::NoMeta
+            | ErrorClass::Expired
+            | ErrorClass::Stuck
             | ErrorClass::Internal
             | ErrorClass::LastNet => None,
         }

@@ -124,7 +124,7 @@ impl Listing {
             target,
             target_host,
             received_at: meta.received_at.unwrap_or(now),
-            flow: None,
+            flow: envelope.options.flow.clone(),
         }
     }
 }

@@ -27,4 +27,5 @@ pub mod route;
 pub mod secret;
 pub mod settings;
 pub mod shown_target;
+pub mod signing;
 pub mod time;

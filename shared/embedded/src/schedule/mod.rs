@@ -10,6 +10,7 @@
 
 mod gate;
 mod gates;
+mod held;
 mod lease;
 mod line;
 mod pauses;
@@ -57,6 +58,8 @@ pub(crate) struct Limits {
     pub(crate) lease: Millis,
     /// The queues of retries, by their numbers.
     pub(crate) tiers: HashSet<i64>,
+    /// Those whose entries are moved or buried without an attempt.
+    pub(crate) passing: HashSet<i64>,
     /// Whether a host that keeps failing is given pauses.
     pub(crate) breaker: bool,
 }
@@ -102,6 +105,10 @@ pub(crate) struct Schedule {
     spilled: bool,
     /// Whether one was spilled since the round over all lines began.
     spilled_again: bool,
+    /// Whether lines may stand in the file alone whose head is held until its time.
+    held: bool,
+    /// Whether one was met since the round over all lines began.
+    held_again: bool,
     /// Whether a round over all lines is owed: at the start, and after a pause ended.
     round_owed: bool,
     /// Whether a round runs that was owed, and has to go to its end.
@@ -131,6 +138,8 @@ impl Schedule {
             reload: Vec::new(),
             spilled: true,
             spilled_again: false,
+            held: true,
+            held_again: false,
             round_owed: true,
             round_runs: false,
             changing: HashSet::new(),
@@ -151,7 +160,7 @@ impl Schedule {
 
     /// Whether the line is here, so that what came before an entry of it needs no look into the file.
     pub(crate) fn knows(&self, line: i64) -> bool {
-        !self.spilled || self.lines.contains_key(&line)
+        self.lines.contains_key(&line) || !(self.spilled || self.held)
     }
 
     /// An entry was written. `behind` tells whether the file holds earlier ones of its line, where the line is not
@@ -271,7 +280,7 @@ impl Schedule {
             // What is not due, or has to make room for lines that were never here, is found in the file again.
             Some(entry) if crowded || entry.due.is_some_and(|due| due > now) => {
                 if crowded {
-                    let gates = Gate::of(entry, self.limits.tiers.contains(&entry.queue));
+                    let gates = self.limits.gates_of(entry);
                     self.spill(gates);
                 }
                 self.drop_line(id);

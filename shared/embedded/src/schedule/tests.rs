@@ -12,6 +12,8 @@ mod protecting;
 const NOW: Millis = 1_000_000;
 /// The number of a queue of retries.
 const TIER: i64 = 2;
+/// The number of a queue whose entries are moved without an attempt.
+const WAKE: i64 = 3;
 
 /// The file as the loader reads it: lines with their entries.
 struct World {
@@ -23,7 +25,15 @@ struct World {
 }
 
 fn limits(total: usize, per_host: usize) -> Limits {
-    Limits { total, per_host, lease: 60_000, tiers: HashSet::from([TIER]), breaker: true, ..Limits::default() }
+    Limits {
+        total,
+        per_host,
+        lease: 60_000,
+        tiers: HashSet::from([TIER]),
+        passing: HashSet::from([WAKE]),
+        breaker: true,
+        ..Limits::default()
+    }
 }
 
 impl World {

@@ -2,7 +2,7 @@
 
 use super::gate::{Door, Gate, GateSet, KINDS};
 use super::line::Place;
-use super::{Millis, PARKED, PARKED_SHORT, ROOM_BYTES, Schedule};
+use super::{Limits, Millis, PARKED, PARKED_SHORT, ROOM_BYTES, Schedule};
 use crate::row::EntryRow;
 
 /// How targets are protected at the moment.
@@ -14,10 +14,21 @@ pub struct Pressure {
     pub waits: Vec<(&'static str, u64)>,
 }
 
+impl Limits {
+    /// The gates that the entry has to pass; none where no attempt is made.
+    pub(super) fn gates_of(&self, entry: &EntryRow) -> GateSet {
+        if self.passing.contains(&entry.queue) {
+            return GateSet::default();
+        }
+        // A strict message's retry stays in its shard, until it is due.
+        Gate::of(entry, self.tiers.contains(&entry.queue) || entry.due.is_some())
+    }
+}
+
 impl Schedule {
     /// The gates that the entry has to pass.
     pub(super) fn gates_of(&self, entry: &EntryRow) -> GateSet {
-        Gate::of(entry, self.limits.tiers.contains(&entry.queue))
+        self.limits.gates_of(entry)
     }
 
     /// The first gate that does not let the entry through, of those that it has to pass.

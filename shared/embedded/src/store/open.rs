@@ -182,6 +182,7 @@ fn start(
 
 fn limits(options: &Options, queues: &QueueTable) -> Limits {
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let passing = [QueueName::Wake, QueueName::WakeNet, QueueName::LastNet];
     let limited = options.routes.iter().filter(|route| route.concurrency > 0);
     Limits {
         total: count(options.limits.concurrency),
@@ -189,6 +190,7 @@ fn limits(options: &Options, queues: &QueueTable) -> Limits {
         routes: limited.map(|route| (route.name.clone(), count(route.concurrency))).collect(),
         lease: millis(options.lease),
         tiers: Tier::ALL.into_iter().filter_map(|tier| queues.number(&QueueName::Tier(tier))).collect(),
+        passing: passing.iter().filter_map(|name| queues.number(name)).collect(),
         breaker: options.breaker,
     }
 }

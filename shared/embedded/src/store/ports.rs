@@ -7,11 +7,11 @@ use std::time::Duration;
 use chaski_core::breaker::{Sign, Turn};
 use chaski_core::dead_letter::DeadLetter;
 use chaski_core::filter::{DeadLetterFilter, Listed, MessageFilter, Page, Whose};
-use chaski_core::ledger::{AttemptReport, MessageRecord};
+use chaski_core::ledger::MessageRecord;
 use chaski_core::pause::{Pause, PauseScope};
 use chaski_core::ports::{
-    Backup, Buried, CancelCount, Cancelled, DeadLetters, DeskError, Enqueue, EnqueueError, Entry, Leased, Ledger,
-    Pauses, QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
+    Backup, Beside, Buried, CancelCount, Cancelled, DeadLetters, DeskError, Enqueue, EnqueueError, Entry, Leased,
+    Ledger, Pauses, QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
 };
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -61,20 +61,15 @@ impl Enqueue for Store {
 }
 
 impl Settle for Store {
-    async fn settle(
-        &self,
-        leased: &Leased,
-        settlement: &Settlement,
-        attempt: Option<&AttemptReport>,
-    ) -> Result<(), SettleError> {
-        let sign = attempt.and_then(Sign::of);
+    async fn settle(&self, leased: &Leased, settlement: &Settlement, beside: Beside<'_>) -> Result<(), SettleError> {
+        let sign = beside.attempt.and_then(Sign::of);
         let now = self.shared().clock.now();
         let begun = |token| Some((token, self.shared().schedule().begin_settling(token, sign, now)?));
         let Some((token, (held, turn))) = token(leased).and_then(begun) else {
             return Err(SettleError("its lease has run out".to_owned()));
         };
         tell_turn(turn, held.host.as_deref());
-        let (job, told) = SettleJob::new(token, held, settlement.clone(), attempt.cloned());
+        let (job, told) = SettleJob::new(token, held, settlement.clone(), beside);
         self.hand_in(job);
         told.await.unwrap_or_else(|_| Err(SettleError("the store has ended".to_owned())))
     }

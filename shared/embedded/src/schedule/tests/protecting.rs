@@ -286,3 +286,24 @@ fn a_turn_that_a_line_can_not_use_is_handed_on() {
     world.schedule.thaw(line);
     assert_eq!(world.lease_all().iter().map(|(_, entry)| entry.seq).collect::<Vec<_>>(), [third]);
 }
+
+#[test]
+fn what_is_moved_without_an_attempt_passes_no_gate_and_a_strict_retry_is_a_late_one() {
+    let mut world = World::new(limits(512, 2));
+    let crm = flow("crm", Some(1), Some(1));
+    for n in 0..20 {
+        world.add_with(&format!("s{n}"), "h", |entry| {
+            entry.queue = WAKE;
+            entry.flow = Some(crm.clone());
+        });
+    }
+    let moved = world.lease_all();
+    assert_eq!(moved.len(), 20);
+    // Its shard's head that fell due: half of the host's two slots.
+    for n in 0..3 {
+        world.add_with(&format!("strict{n}"), "h", |entry| entry.due = Some(NOW));
+    }
+    assert_eq!(world.lease_all().len(), 1);
+    world.add("first", "h", 1);
+    assert_eq!(world.lease_all().len(), 1);
+}
