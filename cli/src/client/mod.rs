@@ -12,8 +12,8 @@ pub(crate) use call::{Answer, Fields};
 pub(crate) use error::{ClientError, Refusal};
 pub(crate) use http::ServerUrl;
 pub(crate) use shapes::{
-    Attempt, BackupTaken, BatchAnswer, Cancelled, Counted, DeadLetter, Fault, List, Message, Pause, Queue, Receipt,
-    Scope, TargetAnswer,
+    Attempt, BackupTaken, BatchAnswer, Cancelled, CancelledAll, Counted, DeadLetter, Fault, List, Message, Pause,
+    Queue, Receipt, Scope, TargetAnswer,
 };
 
 use std::time::Duration;

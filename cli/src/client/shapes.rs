@@ -203,14 +203,21 @@ pub(crate) struct Cancelled {
     pub(crate) state: String,
 }
 
-/// How many messages or dead letters a batch action met.
+/// How many messages a cancellation met.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Counted {
-    pub(crate) matched: u64,
+pub(crate) struct CancelledAll {
+    /// `None` where it is not known.
+    pub(crate) matched: Option<u64>,
     #[serde(default)]
     pub(crate) cancelled: u64,
     #[serde(default)]
     pub(crate) cancelling: u64,
+}
+
+/// How many dead letters a replay met.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Counted {
+    pub(crate) matched: u64,
     #[serde(default)]
     pub(crate) replayed: u64,
 }

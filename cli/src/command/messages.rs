@@ -8,7 +8,7 @@ use super::confirm::{Intent, ask};
 use super::filters::MessageFilter;
 use super::pages::Pages;
 use super::{Context, Failure, filters, shown, when};
-use crate::client::{Answer, Cancelled, Client, ClientError, Counted, Fields, Message, TargetAnswer};
+use crate::client::{Answer, Cancelled, CancelledAll, Client, ClientError, Fields, Message, TargetAnswer};
 use crate::output::{Column, Sheet, Table, count, plain, talk, time, time_and_distance};
 
 /// The longest time that a server waits for a message's end in one call.
@@ -177,7 +177,7 @@ async fn cancel_one(context: &Context, id: &str) -> Result<(), Failure> {
     let answer = context.client.cancel(id).await?;
     let Cancelled { id, state } = answer.read()?;
     let words = match state.as_str() {
-        "cancelling" => format!("{id} is being attempted; unless that delivers it, it is cancelled then"),
+        "cancelling" => format!("{id} is being cancelled: no other attempt is made than one that runs now"),
         state => format!("{id} {state}"),
     };
     context.say(&answer, &plain(&words))
@@ -189,24 +189,37 @@ impl CancelMessages {
         if self.all {
             which.add("all", true);
         }
-        if self.intent.dry_run || self.intent.asks()? {
+        if self.intent.dry_run {
             let answer = context.client.cancel_all(&which.with("dry_run", true)).await?;
-            let matched = count(answer.read::<Counted>()?.matched, "message");
-            if self.intent.dry_run {
-                return context.say(&answer, &format!("{matched} would be cancelled"));
-            }
-            ask(&format!("Cancel {matched}?"))?;
+            let matched = count_of(answer.read::<CancelledAll>()?.matched);
+            return context.say(&answer, &format!("{matched} would be cancelled"));
+        }
+        if self.intent.asks()? {
+            let matched = match context.client.cancel_all(&which.with("dry_run", true)).await {
+                Ok(answer) => answer.read::<CancelledAll>()?.matched,
+                // A stack can't count, and whoever is asked is told so.
+                Err(error) if error.refusal().is_some_and(|refusal| refusal.status == 501) => None,
+                Err(error) => return Err(error.into()),
+            };
+            ask(&format!("Cancel {}?", count_of(matched)))?;
         }
         self.act(context, &which).await
     }
 
     async fn act(&self, context: &Context, which: &Fields) -> Result<(), Failure> {
         let answer = context.client.cancel_all(which).await?;
-        let counted: Counted = answer.read()?;
+        let counted: CancelledAll = answer.read()?;
+        if counted.matched.is_none() {
+            return context.say(&answer, "all messages that fit are being cancelled, each when its attempt is due");
+        }
         context.say(&answer, &format!("{} cancelled", count(counted.cancelled, "message")))?;
         if counted.cancelling > 0 {
             talk(&format!("{} more when the attempt that runs has failed", count(counted.cancelling, "message")));
         }
         Ok(())
     }
+}
+
+fn count_of(matched: Option<u64>) -> String {
+    matched.map_or_else(|| "all messages that fit (how many is not known)".to_owned(), |many| count(many, "message"))
 }

@@ -11,7 +11,7 @@ fn a_message_is_cancelled_now_or_with_its_attempt() {
 
     let server = Server::saying(told(202, r#"{"id":"m1","state":"cancelling"}"#));
     let out = server.run(&["messages", "cancel", "m1"]).quietly();
-    assert_eq!(out, "m1 is being attempted; unless that delivers it, it is cancelled then\n");
+    assert_eq!(out, "m1 is being cancelled: no other attempt is made than one that runs now\n");
     let out = server.run(&["messages", "cancel", "m1", "--json"]).quietly();
     assert_eq!(out, "{\"id\":\"m1\",\"state\":\"cancelling\"}\n");
 
@@ -31,6 +31,15 @@ fn many_messages_are_cancelled_by_filters() {
     assert_eq!(server.lines(), ["POST /messages/cancel"]);
     let body = r#"{"subject":"s","from":"2026-12-01T00:00:00.000Z"}"#;
     assert_eq!(asked.first().map(|asked| json(&asked.body)), Some(json(body)));
+}
+
+#[test]
+fn where_nobody_counts_no_number_is_told() {
+    let server = Server::saying(told(202, r#"{"matched":null,"cancelled":0,"cancelling":0}"#));
+    let out = server.run(&["messages", "cancel", "--subject", "s", "--yes"]).quietly();
+    assert_eq!(out, "all messages that fit are being cancelled, each when its attempt is due\n");
+    let out = server.run(&["messages", "cancel", "--subject", "s", "--yes", "--json"]).quietly();
+    assert_eq!(json(&out), json(r#"{"matched":null,"cancelled":0,"cancelling":0}"#));
 }
 
 #[test]

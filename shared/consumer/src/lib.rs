@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_lambda_events::sqs::SqsEvent;
 use chaski_aws::{AwsSettings, Clients, QueuePrefix, SqsQueues};
 use chaski_core::app::Dispatcher;
+use chaski_core::ports::NoControl;
 use chaski_dynamodb::{AwsSettle, DeadLetters};
 use chaski_http::HttpTarget;
 use chaski_lambda::{handle_batch, start, until};
@@ -24,7 +25,7 @@ pub async fn run(service: &'static str) -> anyhow::Result<()> {
     let queues = SqsQueues::new(clients.sqs(), prefix.clone());
     let dead_letters = DeadLetters::new(chaski_dynamodb::client(&clients), settings.aws.table.as_str());
     let target = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
-    let dispatcher = Dispatcher::new(settings, target, AwsSettle::new(queues, dead_letters), clock);
+    let dispatcher = Dispatcher::new(settings, target, AwsSettle::new(queues, dead_letters), clock, NoControl);
     let handler = service_fn(|event: LambdaEvent<SqsEvent>| {
         let (dispatcher, prefix) = (&dispatcher, &prefix);
         async move {

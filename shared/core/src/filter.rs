@@ -1,6 +1,6 @@
 //! What an operator looks for: filters over messages and dead letters, and pages of what is found.
 
-use crate::ledger::MessageState;
+use crate::ledger::{Listing, MessageState};
 use crate::time::Timestamp;
 
 /// Whose messages are looked at. `None` means anybody's.
@@ -35,6 +35,17 @@ pub enum TargetFilter {
     },
 }
 
+impl TargetFilter {
+    /// Whether a target that is listed so is meant.
+    #[must_use]
+    pub fn fits(&self, target: Option<&str>, target_host: Option<&str>) -> bool {
+        match self {
+            Self::Host(host) => target_host == Some(host),
+            Self::Prefix { prefix, .. } => target.is_some_and(|target| target.starts_with(prefix)),
+        }
+    }
+}
+
 /// An error, as it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ErrorFilter {
@@ -63,6 +74,23 @@ pub struct MessageFilter {
     pub from: Option<Timestamp>,
     /// Accepted before this time.
     pub to: Option<Timestamp>,
+}
+
+impl MessageFilter {
+    /// Whether a message that was accepted at that time fits, whatever its state.
+    #[must_use]
+    pub fn fits(&self, listing: &Listing, accepted_at: Timestamp) -> bool {
+        self.whose.has(&listing.tenant, &listing.producer)
+            && self.subject.as_ref().is_none_or(|subject| *subject == listing.subject)
+            && (self.client.is_none() || self.client == listing.client)
+            && self.label.as_ref().is_none_or(|label| listing.labels.contains(label))
+            && self
+                .target
+                .as_ref()
+                .is_none_or(|target| target.fits(listing.target.as_deref(), listing.target_host.as_deref()))
+            && self.from.is_none_or(|from| accepted_at >= from)
+            && self.to.is_none_or(|to| accepted_at < to)
+    }
 }
 
 /// Which dead letters. What is `None` does not narrow.

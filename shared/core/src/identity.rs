@@ -41,6 +41,18 @@ pub fn group_id(tenant: &str, subject: &str) -> String {
     digest(&[tenant.as_bytes(), subject.as_bytes()])
 }
 
+/// The message group of the callbacks about a subject's messages.
+#[must_use]
+pub fn callback_group_id(tenant: &str, subject: &str) -> String {
+    digest(&[tenant.as_bytes(), subject.as_bytes(), b"callback"])
+}
+
+/// The id of the callback that tells of a message's end: the same, however often it is made.
+#[must_use]
+pub fn callback_id(id: &str, generation: u32) -> String {
+    named_id(&["callback", id, &generation.to_string()])
+}
+
 /// What makes two entries one: the same move sent twice collapses, the next move never does.
 /// `attempt` is the one that the entry is for; `hop` counts the moves that are not attempts.
 #[must_use]
@@ -61,7 +73,17 @@ pub fn new_id(now: Timestamp, chance: [u8; 10]) -> String {
 #[must_use]
 pub fn keyed_id(producer: &str, key: &str, canonical: &[u8]) -> String {
     let body = Sha256::digest(canonical);
-    let whole = hash(&[producer.as_bytes(), key.as_bytes(), &body]);
+    first_of(hash(&[producer.as_bytes(), key.as_bytes(), &body]))
+}
+
+/// The id of what is known by these parts: UUIDv8 from their SHA-256.
+#[must_use]
+pub fn named_id(parts: &[&str]) -> String {
+    first_of(bytes(parts))
+}
+
+/// A UUIDv8 of the first bytes of a digest.
+fn first_of(whole: [u8; 32]) -> String {
     let mut first = [0; 16];
     first.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
     Builder::from_custom_bytes(first).into_uuid().to_string()

@@ -1,6 +1,7 @@
-//! The dead letters in DynamoDB, and ending leases on AWS: what the consumers need and the ingress must not
+//! The dead letters and the control table in DynamoDB, and ending leases on AWS: what the consumers need and the ingress must not
 //! carry, which is why it is a crate of its own.
 
+mod control;
 mod dead_letters;
 mod item;
 mod record;
@@ -8,8 +9,10 @@ mod records;
 mod settle;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod trouble;
 mod walk;
 
+pub use control::{AwsControl, ControlTable, HELD_PARTITIONS, Held, HeldStart, MARKS, ORDERS_AGE};
 pub use dead_letters::DeadLetters;
 pub use record::{Key, Record};
 pub use records::{Marked, Records, SENDING_HOLDS};

@@ -7,7 +7,6 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
-use chaski_aws::describe;
 use chaski_core::dead_letter::read_stored_message;
 use chaski_core::ports::DeskError;
 use chaski_core::time::Timestamp;
@@ -303,13 +302,5 @@ where
     E: std::error::Error + ProvideErrorMetadata + 'static,
     R: std::fmt::Debug + 'static,
 {
-    let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
-    DeskError::Platform { denied: is_denial(code), words: format!("the table of dead letters: {}", describe(error)) }
-}
-
-/// Whether a code says that the caller may not, or is not known.
-fn is_denial(code: &str) -> bool {
-    ["AccessDenied", "UnrecognizedClient", "ExpiredToken", "InvalidSignature", "MissingAuthentication"]
-        .iter()
-        .any(|known| code.contains(known))
+    crate::trouble::trouble("the table of dead letters", error)
 }

@@ -1,7 +1,7 @@
 //! The dead letters of a stack, as the core asks for them.
 
 use chaski_core::dead_letter::DeadLetter;
-use chaski_core::filter::{DeadLetterFilter, ErrorFilter, Listed, Page, TargetFilter, Whose};
+use chaski_core::filter::{DeadLetterFilter, ErrorFilter, Listed, Page, Whose};
 use chaski_core::identity;
 use chaski_core::ports::{Buried, Clock, DeadLetters, DeskError, Enqueue, Entry, Replayed};
 use chaski_core::time::Timestamp;
@@ -169,13 +169,10 @@ fn fits(letter: &DeadLetter, filter: &DeadLetterFilter) -> bool {
     is_of(letter, &filter.whose)
         && same(&filter.subject, &letter.subject)
         && same(&filter.client, &letter.client)
-        && match &filter.target {
-            None => true,
-            Some(TargetFilter::Host(host)) => letter.target_host.as_ref() == Some(host),
-            Some(TargetFilter::Prefix { prefix, .. }) => {
-                letter.target.as_ref().is_some_and(|target| target.starts_with(prefix))
-            }
-        }
+        && filter
+            .target
+            .as_ref()
+            .is_none_or(|target| target.fits(letter.target.as_deref(), letter.target_host.as_deref()))
         && match &filter.error {
             None => true,
             Some(ErrorFilter::Class(class)) => letter.last_error.class == *class,

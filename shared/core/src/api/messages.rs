@@ -59,7 +59,8 @@ pub(super) async fn cancel(
 
 #[derive(Serialize)]
 struct CountShape {
-    matched: u64,
+    /// `null` where it is not known.
+    matched: Option<u64>,
     cancelled: u64,
     cancelling: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -74,15 +75,20 @@ pub(super) async fn cancel_all(desk: &impl Ledger, granted: &Granted, request: &
     let dry_run = filters::dry_run(&mut params, filter != anything);
     params.finish()?;
     let CancelCount { matched, cancelled, cancelling } = desk.cancel_all(&filter, dry_run).await?;
-    if !dry_run {
-        tracing::info!(
+    let by = granted.caller.producer.as_str();
+    match matched {
+        _ if dry_run => {}
+        Some(matched) => tracing::info!(
             event.action = "cancelled_all",
-            chaski.by = granted.caller.producer,
+            chaski.by = by,
             chaski.matched = matched,
             "{cancelled} of {matched} messages are cancelled, {cancelling} are being"
-        );
+        ),
+        None => tracing::info!(event.action = "cancelled_all", chaski.by = by, "all that fit are being cancelled"),
     }
-    Ok(Answer::of(200, &CountShape { matched, cancelled, cancelling, dry_run }))
+    // Accepted, but not done: what is met from now on is cancelled.
+    let status = if matched.is_some() { 200 } else { 202 };
+    Ok(Answer::of(status, &CountShape { matched, cancelled, cancelling, dry_run }))
 }
 
 fn unknown() -> Problem {

@@ -42,7 +42,8 @@ pub enum DeskError {
 pub enum Cancelled {
     /// It will never be attempted (again).
     Now,
-    /// An attempt runs; unless that delivers it, it is cancelled with the attempt's end.
+    /// An attempt runs, or may; unless one delivers it, it is cancelled with the attempt's end, or instead of the
+    /// next one.
     Cancelling,
     /// It was at its end already.
     Ended,
@@ -53,8 +54,9 @@ pub enum Cancelled {
 /// How many messages a cancellation met.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CancelCount {
-    /// Not at their end, and fitting the filter.
-    pub matched: u64,
+    /// Not at their end, and fitting the filter. `None` where no ledger counts: each is cancelled when its attempt
+    /// is due, and the two below are none.
+    pub matched: Option<u64>,
     /// Of them, cancelled.
     pub cancelled: u64,
     /// Of them, cancelled with the end of the attempt that runs.
@@ -82,7 +84,8 @@ pub trait Ledger: Send + Sync {
     /// Cancels one message; durable when it is answered.
     fn cancel(&self, id: &str, whose: &Whose) -> impl Future<Output = Result<Cancelled, DeskError>> + Send;
 
-    /// Cancels all that fit and are not at their end, or counts them only.
+    /// Cancels all that fit and are not at their end, or counts them only. [`DeskError::NotServed`] where they
+    /// are to be counted and no ledger can.
     fn cancel_all(
         &self,
         filter: &MessageFilter,

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub(crate) use letters::{count_letters, letter, letters, letters_for_replay};
 pub(crate) use messages::{message, messages, open_messages};
-pub(crate) use pauses::{read_pauses, scope_columns};
+pub(crate) use pauses::read_pauses;
 pub(crate) use queues::queues;
 
 use crate::row::is_unreadable;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
 use super::{Job, Told, Transaction};
-use crate::look::{read_pauses, scope_columns};
+use crate::look::read_pauses;
 use crate::store::Shared;
 
 /// A scope to hold back.
@@ -26,7 +26,7 @@ impl Hold {
 
 impl Job for Hold {
     fn apply(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
-        let (kind, value, tenant) = scope_columns(&self.pause.scope);
+        let (kind, value, tenant) = self.pause.scope.parts();
         let known: Option<(String, i64)> = transaction
             .prepare("SELECT id, created_at FROM pauses WHERE kind = ?1 AND value = ?2 AND tenant = ?3")?
             .query_row([kind, value, tenant], |row| Ok((row.get(0)?, row.get(1)?)))

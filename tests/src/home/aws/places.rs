@@ -166,7 +166,7 @@ impl Places {
     async fn make_queue(&self, queue: &QueueName, settings: &Settings) -> anyhow::Result<()> {
         let delay = match queue {
             QueueName::Tier(tier) => settings.tiers.of(*tier).as_secs(),
-            QueueName::Shard { .. } | QueueName::LastNet => 0,
+            QueueName::Shard { .. } | QueueName::Wake | QueueName::WakeNet | QueueName::LastNet => 0,
         };
         let mut call = self
             .sqs

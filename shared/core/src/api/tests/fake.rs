@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) dry_run: Option<bool>,
     pub(super) backed_up: Option<PathBuf>,
     pub(super) wrong: Option<String>,
+    /// No ledger counts.
+    pub(super) uncounted: bool,
     /// Nothing answers.
     pub(super) down: bool,
     /// This letter's replay is not taken.
@@ -102,7 +104,7 @@ impl Ledger for Fake {
         let mut state = self.up()?;
         (state.message_filter, state.dry_run) = (Some(filter.clone()), Some(dry_run));
         let done = if dry_run { 0 } else { 2 };
-        Ok(CancelCount { matched: 3, cancelled: done, cancelling: done / 2 })
+        Ok(CancelCount { matched: Some(3).filter(|_| !state.uncounted), cancelled: done, cancelling: done / 2 })
     }
 }
 

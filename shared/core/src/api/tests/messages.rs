@@ -169,6 +169,9 @@ fn many_are_cancelled_by_a_filter_or_by_saying_all() {
     let dry = json!({"matched": 3, "cancelled": 0, "cancelling": 0, "dry_run": true});
     assert_eq!(serve.post(all, &json!({"label": "l", "dry_run": true})), (200, dry));
     assert_eq!(serve.state().dry_run, Some(true));
+    serve.state().uncounted = true;
+    let uncounted = serve.post(all, &json!({"all": true}));
+    assert_eq!(uncounted, (202, json!({"matched": null, "cancelled": 2, "cancelling": 1})), "null, not a number");
 
     serve.state().message_filter = None;
     for (body, named) in [

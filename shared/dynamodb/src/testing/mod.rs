@@ -1,10 +1,14 @@
-//! A table in memory that does what the calls of this crate ask of DynamoDB, in small pages, for tests.
+//! Tables in memory that do what the calls of this crate ask of DynamoDB, in small pages, for tests.
+
+mod control;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_dynamodb::Client;
 use chaski_aws::testing::{Answer, credentials, region, service};
 use serde_json::{Map, Value, json};
+
+pub use control::FakeControl;
 
 /// Items of one page: few, so that every list has several.
 const PAGE: usize = 3;

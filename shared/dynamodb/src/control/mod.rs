@@ -1,0 +1,101 @@
+//! What a stack knows beside its queues, in one small table: what operators ordered, and which heads wait for the end
+//! of a pause.
+//!
+//! Everything here fails open: where the table does not answer, delivery goes on.
+
+mod held;
+mod keys;
+mod known;
+mod row;
+mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chaski_core::orders::Orders;
+use chaski_core::ports::{Clock, DeskError, Leased};
+use tokio::time::timeout;
+use tracing::warn;
+
+use known::Known;
+
+pub use held::Held;
+pub use keys::HELD_PARTITIONS;
+pub use known::ORDERS_AGE;
+pub use table::{ControlTable, HeldStart};
+
+/// A paused head is hidden so long: SQS allows 12 h from its receive, of which a function may have used some.
+const HIDDEN: Duration = Duration::from_secs(12 * 3_600 - 15 * 60);
+/// The same where it could not be remembered, so that a resume won't find it: that must show it within a minute.
+const HIDDEN_UNREMEMBERED: Duration = Duration::from_secs(60);
+/// The same where its pause ended while it was being remembered.
+const HIDDEN_NO_MORE: Duration = Duration::from_secs(1);
+/// Remembering a head, both calls together: it must not use up the function's time.
+const REMEMBERING: Duration = Duration::from_secs(3);
+/// Cancellations that may stand at once: every process reads all of them every second.
+pub const MARKS: usize = 1_000;
+
+/// The consumers' side of the control table, which is shared by all entries of a process.
+#[derive(Debug)]
+pub struct AwsControl<C> {
+    /// None where the stack has none.
+    table: Option<ControlTable>,
+    clock: C,
+    known: Known,
+    /// Whether the last head could not be remembered, which is told once.
+    forgetful: AtomicBool,
+}
+
+impl<C: Clock> AwsControl<C> {
+    /// Over this table; without one nothing is ordered.
+    #[must_use]
+    pub fn new(table: Option<ControlTable>, clock: C) -> Self {
+        Self { table, clock, known: Known::default(), forgetful: AtomicBool::new(false) }
+    }
+
+    /// What operators ordered, as it was known at most a second ago.
+    pub async fn orders(&self) -> Arc<Orders> {
+        match &self.table {
+            Some(table) => self.known.orders(table, &self.clock).await,
+            None => Arc::default(),
+        }
+    }
+
+    /// Remembers that this head is held by these pauses, so that a resume finds it; for how long to hide it. A pause
+    /// that ended while it was remembered holds nothing: whoever ends one looks for heads after it is gone, and here
+    /// it is looked for after the head is there, so one of the two sees the other.
+    pub async fn hold_paused(&self, leased: &Leased, pauses: &[&str]) -> Duration {
+        let Some(table) = &self.table else { return HIDDEN_UNREMEMBERED };
+        match timeout(REMEMBERING, self.remember(table, leased, pauses)).await {
+            Ok(Ok(stands)) => {
+                self.forgetful.store(false, Ordering::Relaxed);
+                if stands {
+                    return HIDDEN;
+                }
+                self.known.forget().await;
+                HIDDEN_NO_MORE
+            }
+            Ok(Err(error)) => self.forgot(&error.to_string()),
+            Err(_) => self.forgot("the control table took too long"),
+        }
+    }
+
+    async fn remember(&self, table: &ControlTable, leased: &Leased, pauses: &[&str]) -> Result<bool, DeskError> {
+        table.put_held(&Held::new(leased, pauses, self.clock.now().plus(HIDDEN))).await?;
+        table.stands(pauses).await
+    }
+
+    fn forgot(&self, why: &str) -> Duration {
+        if !self.forgetful.swap(true, Ordering::Relaxed) {
+            warn!(
+                event.action = "not_held",
+                "a paused line is looked at every minute, its head can't be remembered: {why}"
+            );
+        }
+        HIDDEN_UNREMEMBERED
+    }
+}
+
+#[cfg(test)]
+mod tests;
