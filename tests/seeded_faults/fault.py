@@ -7,6 +7,7 @@ from pathlib import Path
 CORE = ("chaski-core", "--lib")
 AWS = ("chaski-aws", "--lib")
 DYNAMODB = ("chaski-dynamodb", "--lib")
+SIGNED = ("chaski-signed", "--lib")
 HOSTILE = ("chaski-http", "--test=hostile_targets")
 GUARDED = ("chaski-http", "--test=guarded")
 STORE_UNITS = ("chaski-embedded", "--lib")
