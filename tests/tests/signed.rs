@@ -124,7 +124,7 @@ fn entry(id: &str) -> Entry {
     let listing = Some(Arc::new(Listing { id: id.to_owned(), ..Listing::default() }));
     let queue = QueueName::Shard { route: "messages".to_owned(), shard: 0 };
     let group = identity::group_id("", "subject");
-    Entry { queue, body: "{}".to_owned(), group, dedup: name("dedup"), listing }
+    Entry { queue, body: "{}".to_owned(), group, dedup: name("dedup"), due: None, listing }
 }
 
 #[tokio::test]

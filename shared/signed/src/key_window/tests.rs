@@ -128,7 +128,7 @@ impl Scene {
 fn entry(id: &str) -> Entry {
     let listing = Some(Arc::new(Listing { id: id.to_owned(), ..Listing::default() }));
     let queue = QueueName::Shard { route: "messages".to_owned(), shard: 0 };
-    Entry { queue, body: "{}".to_owned(), group: "g".to_owned(), dedup: id.to_owned(), listing }
+    Entry { queue, body: "{}".to_owned(), group: "g".to_owned(), dedup: id.to_owned(), due: None, listing }
 }
 
 fn id(producer: &str, key: &str, body: &str) -> String {
