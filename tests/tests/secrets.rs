@@ -11,9 +11,10 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chaski_core::app::{Caller, Dispatcher, Ingress, Post};
-use chaski_core::ledger::AttemptReport;
 use chaski_core::logger::{self, Service};
-use chaski_core::ports::{Clock, Enqueue, EnqueueError, Entry, Leased, Settle, SettleError, Settlement, Taken};
+use chaski_core::ports::{
+    Beside, Clock, Enqueue, EnqueueError, Entry, Leased, NoControl, Settle, SettleError, Settlement, Taken,
+};
 use chaski_core::settings::Settings;
 use chaski_core::time::Timestamp;
 use chaski_http::HttpTarget;
@@ -62,7 +63,7 @@ impl Enqueue for Memory {
 }
 
 impl Settle for Memory {
-    async fn settle(&self, _: &Leased, settlement: &Settlement, _: Option<&AttemptReport>) -> Result<(), SettleError> {
+    async fn settle(&self, _: &Leased, settlement: &Settlement, _: Beside<'_>) -> Result<(), SettleError> {
         self.settled.lock().unwrap().push(settlement.clone());
         Ok(())
     }
@@ -117,10 +118,11 @@ async fn a_message_s_life() -> Memory {
 
     let clock = SystemClock::start();
     let caller = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
-    let dispatcher = Dispatcher::new(settings, caller, memory.clone(), clock);
+    let dispatcher = Dispatcher::new(settings, caller, memory.clone(), clock, NoControl);
     let mut entry = memory.entries.lock().unwrap().remove(0);
     for n in 0..6 {
         let leased = Leased {
+            kept_at: None,
             queue: entry.queue.clone(),
             body: entry.body.clone(),
             entry_id: format!("entry-{n}"),
@@ -132,7 +134,7 @@ async fn a_message_s_life() -> Memory {
         };
         let back = Box::pin(dispatcher.run(&[leased], clock.elapsed() + Duration::from_secs(60))).await;
         assert!(back.is_empty());
-        if let Some(Settlement::Retry(next)) = memory.settled.lock().unwrap().last() {
+        if let Some(Settlement::Move(next)) = memory.settled.lock().unwrap().last() {
             entry = next.clone();
         }
     }

@@ -221,10 +221,59 @@ fn each_role_may_do_exactly_what_its_function_does() {
         ]);
         if let Some(reads) = reads {
             expected.extend(receive.iter().map(|action| ((*action).to_owned(), reads.clone())));
-            expected.insert("dynamodb:PutItem".to_owned(), only("DeadLetters.Arn"));
+            let tables = ["DeadLetters.Arn", "ControlTable.Arn"].map(str::to_owned).into();
+            expected.insert("dynamodb:PutItem".to_owned(), tables);
+            expected.insert("dynamodb:Query".to_owned(), only("ControlTable.Arn"));
         }
         assert_eq!(rights(&template, role), expected, "{role}");
     }
+}
+
+/// The partitions of the control table that a role may touch, by action.
+fn partitions(template: &Value, role: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut partitions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let policies = template["Resources"][role]["Properties"]["Policies"].as_sequence().unwrap();
+    let statements = policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_sequence().unwrap());
+    for statement in statements.filter(|statement| texts(&statement["Resource"]).contains("ControlTable.Arn")) {
+        assert_eq!(texts(&statement["Resource"]).len(), 1, "a condition holds for one table");
+        let condition = statement["Condition"].as_mapping().unwrap();
+        assert_eq!(condition.len(), 1);
+        for (operator, keys) in condition {
+            let keys = texts(&keys["dynamodb:LeadingKeys"]);
+            let like = keys.iter().any(|key| key.ends_with('*'));
+            assert_eq!(text(operator), if like { "ForAllValues:StringLike" } else { "ForAllValues:StringEquals" });
+            for action in texts(&statement["Action"]) {
+                partitions.entry(action).or_default().extend(keys.clone());
+            }
+        }
+    }
+    partitions
+}
+
+#[test]
+fn each_role_touches_only_its_partitions_of_the_control_table() {
+    let template = template();
+    let only = |action: &str, keys: &[&str]| {
+        (action.to_owned(), keys.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>())
+    };
+    let consumers = BTreeMap::from([only("dynamodb:Query", &["orders"]), only("dynamodb:PutItem", &["held#*"])]);
+    for role in ["SqsConsumerRole", "SqsErrorConsumerRole"] {
+        assert_eq!(partitions(&template, role), consumers, "{role}");
+    }
+    assert!(partitions(&template, "ApiIngressRole").is_empty());
+}
+
+#[test]
+fn the_control_table_forgets_by_itself() {
+    let template = template();
+    let tables = resources(&template, "AWS::DynamoDB::Table");
+    let table = &tables["ControlTable"];
+    assert_eq!(table["DeletionPolicy"], "Retain");
+    let properties = &table["Properties"];
+    assert_eq!(properties["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+    assert_eq!(text(&properties["TimeToLiveSpecification"]["AttributeName"]), "expires");
+    assert_eq!(properties["TimeToLiveSpecification"]["Enabled"], true);
 }
 
 #[test]
@@ -261,6 +310,7 @@ fn the_environment_is_small_and_known() {
         "tiers.slow",
         "aws.queue_prefix",
         "aws.table",
+        "aws.control",
         "signing.secret",
         "signing.previous",
     ]

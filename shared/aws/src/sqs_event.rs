@@ -43,6 +43,7 @@ fn entry(n: usize, mut record: SqsMessage, prefix: &QueuePrefix) -> Result<Lease
         sent_at: Timestamp::from_millis(sent_at),
         receives: attribute("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1),
         handle: record.receipt_handle.unwrap_or_default(),
+        kept_at: None,
         entry_id,
     })
 }

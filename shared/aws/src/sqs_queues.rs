@@ -6,7 +6,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry};
-use chaski_core::ports::{Enqueue, EnqueueError, Entry, Leased, Taken};
+use chaski_core::ports::{DeskError, Enqueue, EnqueueError, Entry, Leased, Taken};
 use chaski_core::queue::QueueName;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -21,7 +21,7 @@ const ALL: Duration = Duration::from_secs(24);
 /// Making entries visible again, all calls together: a comfort must not use up the function's time.
 const GIVE_BACK: Duration = Duration::from_millis(1_500);
 /// Entries of one call that changes visibilities (SQS).
-const VISIBILITY_ENTRIES: usize = 10;
+pub const VISIBILITY_ENTRIES: usize = 10;
 
 /// The FIFO queues of one stack. Entries carry no message attributes: everything a reader needs stands in
 /// the envelope, and attributes would count to the size.
@@ -105,6 +105,28 @@ impl SqsQueues {
                 warn!(event.action = "not_given_back", chaski.queue = %queue, "an entry stays hidden until its lease ends: {trouble}");
             }
         }
+    }
+
+    /// Makes what was hidden visible at once: at most [`VISIBILITY_ENTRIES`] of one queue, by their receipt handles.
+    /// A handle that is not the entry's last one changes nothing: the entry was seen since.
+    ///
+    /// # Errors
+    /// The queue does not answer, or the caller may not.
+    pub async fn show(&self, queue: &QueueName, handles: &[&str]) -> Result<(), DeskError> {
+        let changes = handles.iter().enumerate().map(|(n, handle)| {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(n.to_string());
+            entry.receipt_handle(*handle).visibility_timeout(0).build()
+        });
+        let changes =
+            changes.collect::<Result<Vec<_>, _>>().map_err(|error| DeskError::Unavailable(error.to_string()))?;
+        let call = self.client.change_message_visibility_batch().queue_url(self.prefix.url(queue));
+        call.set_entries(Some(changes)).send().await.map(drop).map_err(|error| {
+            let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
+            DeskError::Platform {
+                denied: code.contains("AccessDenied"),
+                words: format!("the queue {queue}: {}", describe(&error)),
+            }
+        })
     }
 
     /// Makes entries visible again, each after its delay; see `Settle::give_back`.

@@ -38,6 +38,18 @@ pub fn group_id(tenant: &str, subject: &str) -> String {
     digest(&[tenant.as_bytes(), subject.as_bytes()])
 }
 
+/// The message group of the callbacks about a subject's messages.
+#[must_use]
+pub fn callback_group_id(tenant: &str, subject: &str) -> String {
+    digest(&[tenant.as_bytes(), subject.as_bytes(), b"callback"])
+}
+
+/// The id of the callback that tells of a message's end: the same, however often it is made.
+#[must_use]
+pub fn callback_id(id: &str, generation: u32) -> String {
+    named_id(&["callback", id, &generation.to_string()])
+}
+
 /// What makes two entries one: the same move sent twice collapses, the next move never does.
 /// `attempt` is the one that the entry is for; `hop` counts the moves that are not attempts.
 #[must_use]

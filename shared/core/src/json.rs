@@ -28,6 +28,16 @@ impl Extra {
         self.0.iter().filter_map(move |(name, text)| Some((name.as_str(), raw(text)?)))
     }
 
+    /// Adds a field with the text of its value, or replaces it.
+    pub(crate) fn insert(&mut self, name: &str, json: &str) {
+        self.0.insert(name.to_owned(), json.to_owned());
+    }
+
+    /// The text of a field's value.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// Bytes of all names and values.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -47,6 +57,12 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn read(raw: &'a RawValue) -> Option<Self> {
         serde_json::from_str(raw.get()).ok()
+    }
+
+    /// The text of a field's value; the field stays.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, raw)| *raw)
     }
 
     /// Takes a field out.

@@ -24,6 +24,8 @@ pub const LABELS: usize = 16;
 pub const LABEL_BYTES: usize = 128;
 /// Names and values of all fields that are not in the contract, together.
 pub const UNKNOWN_FIELDS_BYTES: usize = 8_192;
+/// What a message asks for beside its request (times, retries, callbacks, limits), together, as it is written.
+pub const OPTIONS_BYTES: usize = 16_384;
 /// How deep the JSON of one envelope may nest.
 pub const JSON_DEPTH: usize = 128;
 /// The body as the target gets it.
@@ -46,6 +48,13 @@ pub const PAGE_ITEMS_DEFAULT: usize = 100;
 pub const REPLAY_PAGE_ITEMS: usize = 50;
 /// How long a call may wait for a message's end.
 pub const WAIT: std::time::Duration = std::time::Duration::from_secs(60);
+/// How far ahead a message's time may lie: a year.
+pub const DELAY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);
+/// Receives of one entry after which it is buried as `stuck`. Its queue gives it up after 1,000 (SQS's most), and puts
+/// it aside in front of its line; the rest is a reserve for batches that are received while the last one is at work.
+pub const RECEIVES: u32 = 990;
+/// How long an entry can be hidden in its queue, from its receive (SQS: 12 h), with a reserve for the call itself.
+pub const HIDDEN: std::time::Duration = std::time::Duration::from_secs(12 * 60 * 60 - 10 * 60);
 /// Calls of one message in one generation, at most.
 pub const ATTEMPTS: u32 = 100;
 /// Attempts kept in a history: the first of them …

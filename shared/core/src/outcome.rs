@@ -29,6 +29,10 @@ pub enum ErrorClass {
     Undecodable,
     /// An envelope without `meta` in a tier. No attempt was made.
     NoMeta,
+    /// Its time was over before it could be delivered. No attempt was made then.
+    Expired,
+    /// It was received so often without coming to an end that its queue was about to give it up.
+    Stuck,
     /// Handling it panicked three times.
     Internal,
     /// The queue gave it up: it was received too often. No attempt was made.
@@ -37,7 +41,7 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Http4xx,
         Self::Http5xx,
         Self::Timeout,
@@ -48,6 +52,8 @@ impl ErrorClass {
         Self::Blocked,
         Self::Undecodable,
         Self::NoMeta,
+        Self::Expired,
+        Self::Stuck,
         Self::Internal,
         Self::LastNet,
     ];
@@ -66,6 +72,8 @@ impl ErrorClass {
             Self::Blocked => "blocked",
             Self::Undecodable => "undecodable",
             Self::NoMeta => "no_meta",
+            Self::Expired => "expired",
+            Self::Stuck => "stuck",
             Self::Internal => "internal",
             Self::LastNet => "last_net",
         }

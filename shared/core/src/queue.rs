@@ -14,6 +14,10 @@ pub enum QueueName {
     },
     /// A delayed retry queue.
     Tier(Tier),
+    /// Messages whose time has not come; each is a line of its own.
+    Wake,
+    /// What `wake` was received of too often, and what could not be put there; read.
+    WakeNet,
     /// Where a queue puts what was received too often; read, and buried.
     LastNet,
 }
@@ -51,14 +55,19 @@ impl Tier {
 }
 
 const LAST_NET: &str = "last-net";
+const WAKE: &str = "wake";
+const WAKE_NET: &str = "wake-net";
 const TIER_PREFIX: &str = "retry-";
 
 impl QueueName {
-    /// Reads a short name. `None` when it is of none of the three forms.
+    /// Reads a short name. `None` when it is of none of these forms.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        if name == LAST_NET {
-            return Some(Self::LastNet);
+        match name {
+            LAST_NET => return Some(Self::LastNet),
+            WAKE => return Some(Self::Wake),
+            WAKE_NET => return Some(Self::WakeNet),
+            _ => {}
         }
         if let Some(tier) = name.strip_prefix(TIER_PREFIX).and_then(Tier::parse) {
             return Some(Self::Tier(tier));
@@ -74,6 +83,8 @@ impl fmt::Display for QueueName {
         match self {
             Self::Shard { route, shard } => write!(f, "{route}-{shard}"),
             Self::Tier(tier) => write!(f, "{TIER_PREFIX}{}", tier.name()),
+            Self::Wake => f.write_str(WAKE),
+            Self::WakeNet => f.write_str(WAKE_NET),
             Self::LastNet => f.write_str(LAST_NET),
         }
     }
@@ -85,7 +96,8 @@ mod tests {
 
     #[test]
     fn names_read_what_they_write() {
-        for name in ["messages-0", "a-b-12", "retry-fast", "retry-medium", "retry-slow", "last-net"] {
+        for name in ["messages-0", "a-b-12", "retry-fast", "retry-medium", "retry-slow", "wake", "wake-net", "last-net"]
+        {
             assert_eq!(QueueName::parse(name).unwrap().to_string(), name);
         }
         for name in ["", "messages", "messages-", "-1", "messages-x", "retry-other"] {

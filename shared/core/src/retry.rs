@@ -44,6 +44,11 @@ impl Policy {
         None
     }
 
+    /// The tier of its last retry.
+    fn last(&self) -> Option<Tier> {
+        self.steps.iter().rev().find(|(_, retries)| *retries > 0).map(|(tier, _)| *tier)
+    }
+
     /// Calls in all, the first one included.
     #[must_use]
     pub fn calls(&self) -> u32 {
@@ -93,6 +98,29 @@ impl TierDelays {
     }
 }
 
+/// How a message itself wants to be tried again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnRetry {
+    /// Calls in all, the first one included.
+    pub max_attempts: Option<u32>,
+    /// The wait before each retry; the last one repeats where more attempts are asked for. Empty: those of the policy.
+    pub delays: Vec<Duration>,
+}
+
+impl OwnRetry {
+    /// Calls in all, the first one included, where this says so.
+    fn calls(&self) -> Option<u32> {
+        let by_delays = || u32::try_from(self.delays.len()).unwrap_or(u32::MAX).saturating_add(1);
+        self.max_attempts.or_else(|| (!self.delays.is_empty()).then(by_delays))
+    }
+
+    /// The wait before the retry that follows `retries` earlier ones.
+    fn delay(&self, retries: u32) -> Option<Duration> {
+        let own = usize::try_from(retries).ok().and_then(|n| self.delays.get(n));
+        own.or_else(|| self.delays.last()).copied()
+    }
+}
+
 /// From error class to policy; a status of its own goes before its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryDictionary {
@@ -132,6 +160,8 @@ pub struct FirstError {
 pub enum Verdict {
     /// Again, after the delay of this tier.
     Retry(Tier),
+    /// Again, after a delay that the message asked for.
+    RetryAfter(Duration),
     /// Never again: it becomes a dead letter.
     Bury,
 }
@@ -163,14 +193,30 @@ impl RetryDictionary {
         own.or_else(|| self.classes.get(&first.class))
     }
 
-    /// Judges a failed attempt. The policy of the first error says how often; what came now may end it at
-    /// once, or choose the tier by its `Retry-After`. `attempts` counts this one.
+    /// Judges a failed attempt. The policy of the first error says how often, unless the message itself does; what
+    /// came now may end it at once, or choose the tier by its `Retry-After`. `attempts` counts this one.
     #[must_use]
-    pub fn decide(&self, delays: &TierDelays, first: FirstError, now: &Failure, attempts: u32) -> Verdict {
-        if !now.class.retryable() {
+    pub fn decide(
+        &self,
+        delays: &TierDelays,
+        own: Option<&OwnRetry>,
+        first: FirstError,
+        now: &Failure,
+        attempts: u32,
+    ) -> Verdict {
+        let calls = own.and_then(OwnRetry::calls);
+        if !now.class.retryable() || calls.is_some_and(|calls| attempts >= calls) {
             return Verdict::Bury;
         }
-        match self.policy(first).and_then(|policy| policy.tier(attempts.saturating_sub(1))) {
+        let retries = attempts.saturating_sub(1);
+        if let Some(delay) = own.and_then(|own| own.delay(retries)) {
+            let asked = now.retry_after.map_or(Duration::ZERO, |wait| wait.min(delays.slow));
+            return Verdict::RetryAfter(delay.max(asked));
+        }
+        let policy = self.policy(first);
+        // Who asks for more attempts than the policy has gets its last tier again.
+        let beyond = || calls.map(|_| policy.and_then(Policy::last).unwrap_or(Tier::Fast));
+        match policy.and_then(|policy| policy.tier(retries)).or_else(beyond) {
             None => Verdict::Bury,
             Some(tier) => Verdict::Retry(now.retry_after.map_or(tier, |wait| delays.covering(wait))),
         }
@@ -189,9 +235,11 @@ mod tests {
     fn tiers(dictionary: &RetryDictionary, class: ErrorClass) -> Vec<Tier> {
         let first = FirstError { class, status: None };
         (1..)
-            .map_while(|attempt| match dictionary.decide(&TierDelays::default(), first, &failure(class), attempt) {
-                Verdict::Retry(tier) => Some(tier),
-                Verdict::Bury => None,
+            .map_while(|attempt| {
+                match dictionary.decide(&TierDelays::default(), None, first, &failure(class), attempt) {
+                    Verdict::Retry(tier) => Some(tier),
+                    Verdict::Bury | Verdict::RetryAfter(_) => None,
+                }
             })
             .collect()
     }
@@ -223,7 +271,7 @@ mod tests {
     fn the_first_error_counts_and_the_last_may_end_it() {
         let (dictionary, delays) = (RetryDictionary::default(), TierDelays::default());
         let first = FirstError { class: ErrorClass::Timeout, status: None };
-        let decide = |now: &Failure, attempts| dictionary.decide(&delays, first, now, attempts);
+        let decide = |now: &Failure, attempts| dictionary.decide(&delays, None, first, now, attempts);
         assert_eq!(decide(&failure(ErrorClass::Http5xx), 3), Verdict::Retry(Slow));
         assert_eq!(decide(&failure(ErrorClass::Http5xx), 4), Verdict::Bury);
         for class in [ErrorClass::Gone, ErrorClass::Rejected, ErrorClass::Blocked] {
@@ -239,7 +287,7 @@ mod tests {
         {
             let mut now = failure(ErrorClass::Throttled);
             now.retry_after = Some(Duration::from_secs(seconds));
-            let verdict = RetryDictionary::default().decide(&TierDelays::default(), first, &now, 4);
+            let verdict = RetryDictionary::default().decide(&TierDelays::default(), None, first, &now, 4);
             assert_eq!(verdict, Verdict::Retry(tier), "{seconds} s");
         }
     }
@@ -250,8 +298,8 @@ mod tests {
         dictionary.set_status(404, Policy::new(vec![(Slow, 1)]).unwrap());
         let first = FirstError { class: ErrorClass::Http4xx, status: Some(404) };
         let now = failure(ErrorClass::Http4xx);
-        assert_eq!(dictionary.decide(&TierDelays::default(), first, &now, 1), Verdict::Retry(Slow));
-        assert_eq!(dictionary.decide(&TierDelays::default(), first, &now, 2), Verdict::Bury);
+        assert_eq!(dictionary.decide(&TierDelays::default(), None, first, &now, 1), Verdict::Retry(Slow));
+        assert_eq!(dictionary.decide(&TierDelays::default(), None, first, &now, 2), Verdict::Bury);
     }
 
     #[test]

@@ -15,9 +15,33 @@ pub struct Route {
     pub client: Option<Pattern>,
     /// How many FIFO queues it has, from 1.
     pub shards: u32,
+    /// Whether a failed message holds up its line, unless the message says otherwise.
+    pub ordering: Ordering,
     /// Attempts at once, first ones and retries together; 0 for no limit of its own. Only a home on one
     /// machine can count them.
     pub concurrency: u32,
+}
+
+/// What the order of a subject means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ordering {
+    /// First attempts are in order; a message that failed is tried again later, while its successors go on.
+    #[default]
+    Relaxed,
+    /// A message waits until the one before it is at its end, retries included.
+    Strict,
+}
+
+impl Ordering {
+    /// `relaxed` or `strict`.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "relaxed" => Some(Self::Relaxed),
+            "strict" => Some(Self::Strict),
+            _ => None,
+        }
+    }
 }
 
 impl Route {
@@ -36,6 +60,7 @@ pub fn default_routes() -> Vec<Route> {
         pattern: Pattern::parse(pattern),
         client: client.map(Pattern::parse),
         shards,
+        ordering: Ordering::Relaxed,
         concurrency: 0,
     };
     vec![route("assignments", "pc_assignments_*", None, 1), route("messages", "*", Some("pc_*_{client}_*"), 4)]

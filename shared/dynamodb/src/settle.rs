@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use chaski_aws::SqsQueues;
-use chaski_core::ledger::AttemptReport;
-use chaski_core::ports::{Enqueue, Leased, Settle, SettleError, Settlement};
+use chaski_core::ports::{Beside, Enqueue, Entry, Leased, Settle, SettleError, Settlement};
 
 use crate::dead_letters::DeadLetters;
 
@@ -22,16 +21,25 @@ impl AwsSettle {
     pub fn new(queues: SqsQueues, dead_letters: DeadLetters) -> Self {
         Self { queues, dead_letters }
     }
+
+    async fn send(&self, entry: &Entry) -> Result<(), SettleError> {
+        self.queues.enqueue(entry.clone()).await.map(|_| ()).map_err(|error| SettleError(error.to_string()))
+    }
 }
 
 impl Settle for AwsSettle {
-    async fn settle(&self, _: &Leased, settlement: &Settlement, _: Option<&AttemptReport>) -> Result<(), SettleError> {
+    const ROUNDS_TO_TIERS: bool = true;
+
+    async fn settle(&self, _: &Leased, settlement: &Settlement, beside: Beside<'_>) -> Result<(), SettleError> {
+        if let Some(callback) = beside.callback {
+            self.send(callback).await?;
+        }
         match settlement {
-            Settlement::Done => Ok(()),
-            Settlement::Retry(entry) => {
-                self.queues.enqueue(entry.clone()).await.map(|_| ()).map_err(|error| SettleError(error.to_string()))
-            }
-            Settlement::Bury(letter) => self.dead_letters.put(letter).await,
+            Settlement::Done | Settlement::End(_, None) => Ok(()),
+            Settlement::Move(entry) => self.send(entry).await,
+            Settlement::Bury(letter) | Settlement::End(_, Some(letter)) => self.dead_letters.put(letter).await,
+            // The entry is hidden where it stands.
+            Settlement::Hold(_) => Ok(()),
         }
     }
 

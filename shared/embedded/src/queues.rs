@@ -14,7 +14,7 @@ use crate::schedule::Millis;
 pub(crate) struct QueueTable {
     numbers: HashMap<QueueName, i64>,
     names: HashMap<i64, QueueName>,
-    /// As they are listed: shards first, then tiers, then the last net.
+    /// As they are listed: shards first, then tiers, `wake` and the last net.
     order: Vec<i64>,
 }
 
@@ -25,7 +25,8 @@ impl QueueTable {
         let shards = routes
             .iter()
             .flat_map(|route| (0..route.shards).map(|shard| QueueName::Shard { route: route.name.clone(), shard }));
-        let own: Vec<QueueName> = shards.chain(Tier::ALL.map(QueueName::Tier)).chain([QueueName::LastNet]).collect();
+        let own: Vec<QueueName> =
+            shards.chain(Tier::ALL.map(QueueName::Tier)).chain([QueueName::Wake, QueueName::LastNet]).collect();
         let change = connection.unchecked_transaction()?;
         restore(connection, &own)?;
         for queue in &own {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaski_core::ledger::AttemptReport;
-use chaski_core::ports::{Enqueue, EnqueueError, Entry, Leased, QueueRecord, Settle, SettleError, Settlement, Taken};
+use chaski_core::ports::{
+    Beside, Enqueue, EnqueueError, Entry, Leased, QueueRecord, Settle, SettleError, Settlement, Taken,
+};
 use chaski_core::queue::QueueName;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -232,15 +233,10 @@ impl<S> Counted<S> {
 }
 
 impl<S: Settle> Settle for Counted<S> {
-    async fn settle(
-        &self,
-        leased: &Leased,
-        settlement: &Settlement,
-        attempt: Option<&AttemptReport>,
-    ) -> Result<(), SettleError> {
-        self.inner.settle(leased, settlement, attempt).await?;
+    async fn settle(&self, leased: &Leased, settlement: &Settlement, beside: Beside<'_>) -> Result<(), SettleError> {
+        self.inner.settle(leased, settlement, beside).await?;
         let metrics = &self.metrics;
-        if let Some(report) = attempt {
+        if let Some(report) = beside.attempt {
             let record = &report.record;
             metrics.attempts.with_label_values(&[&record.tier, &record.outcome]).inc();
             let took = Duration::from_millis(record.duration_ms);
@@ -251,9 +247,12 @@ impl<S: Settle> Settle for Counted<S> {
             }
         }
         match settlement {
-            Settlement::Done => {}
-            Settlement::Retry(entry) => metrics.retries.with_label_values(&[&entry.queue.to_string()]).inc(),
-            Settlement::Bury(letter) => {
+            Settlement::Done | Settlement::End(_, None) => {}
+            // What joins its line is no retry.
+            Settlement::Move(_) if beside.attempt.is_none() => {}
+            Settlement::Move(entry) => metrics.retries.with_label_values(&[&entry.queue.to_string()]).inc(),
+            Settlement::Hold(_) => metrics.retries.with_label_values(&[&leased.queue.to_string()]).inc(),
+            Settlement::Bury(letter) | Settlement::End(_, Some(letter)) => {
                 metrics.dead_letters.with_label_values(&[&letter.last_error.class]).inc();
             }
         }

@@ -41,7 +41,7 @@ pub(crate) fn entry(n: usize, body_bytes: usize) -> Entry {
     let queue = QueueName::Shard { route: "messages".to_owned(), shard: 0 };
     let body = envelope(n, "https://example.org/hook", body_bytes, false).to_string();
     let [group, dedup] = [1, 2].map(|part| format!("{part:03}{n:040}"));
-    Entry { queue, body, group, dedup, listing: None }
+    Entry { queue, body, group, dedup, due: None, listing: None }
 }
 
 /// A batch from the queue, a message of a subject of its own for each of `subjects`; each goes to the URL

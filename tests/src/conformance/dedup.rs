@@ -48,7 +48,7 @@ pub async fn a_move_that_is_no_attempt_is_not_swallowed<H: Home>(home: &H) -> He
         for _ in ids {
             let leased = next(home).await.with_context(|| format!("before move {hop}"))?;
             let id = *ids.iter().find(|id| leased.group == crate::home::group(id)).context("a foreign entry")?;
-            home.settle(&leased, &Settlement::Retry(written(id, hop).entry()?)).await?;
+            home.settle(&leased, &Settlement::Move(written(id, hop).entry()?)).await?;
         }
     }
     ensure!(began.elapsed() < home.capabilities().dedup_window, "too slow a machine to see the window");

@@ -111,6 +111,7 @@ impl Written<'_> {
             body: body.to_string(),
             group: group(subject),
             dedup: identity::dedup_id(id, *generation, attempts + 1, *hop),
+            due: None,
             listing: None,
         })
     }
@@ -123,5 +124,12 @@ fn queue(name: &str) -> anyhow::Result<QueueName> {
 /// An entry that is no envelope of this version: `text` as it stands.
 fn raw(queue_name: &str, subject: &str, text: &str) -> anyhow::Result<Entry> {
     let dedup = identity::digest(&[text.as_bytes()]);
-    Ok(Entry { queue: queue(queue_name)?, body: text.to_owned(), group: group(subject), dedup, listing: None })
+    Ok(Entry {
+        queue: queue(queue_name)?,
+        body: text.to_owned(),
+        group: group(subject),
+        dedup,
+        due: None,
+        listing: None,
+    })
 }

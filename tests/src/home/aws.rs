@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context;
 use chaski_aws::{Clients, QueuePrefix, SqsQueues};
 use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
-use chaski_core::ports::{Enqueue, Entry, Leased, Settle, Settlement};
+use chaski_core::ports::{Beside, Enqueue, Entry, Leased, NoControl, Settle, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::settings::Settings;
@@ -27,7 +27,7 @@ use door::Caller;
 use places::Places;
 use pump::Mapping;
 
-type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, SystemClock>;
+type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, SystemClock, NoControl>;
 
 /// Queues and a table of its own on the local AWS that is up.
 pub struct AwsHome {
@@ -70,7 +70,7 @@ impl AwsHome {
         let clock = SystemClock::start();
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
-            Dispatcher::new(settings.clone(), target.clone(), settle, clock)
+            Dispatcher::new(settings.clone(), target.clone(), settle, clock, NoControl)
         };
         let ingress_queues = SqsQueues::new(front.sqs(), prefix.clone());
         Ok(Self {
@@ -92,7 +92,7 @@ impl AwsHome {
     fn mapping(&self, queue: &QueueName) -> Mapping<'_> {
         let dispatcher = match queue {
             QueueName::Shard { .. } => &self.consumer,
-            QueueName::Tier(_) | QueueName::LastNet => &self.error_consumer,
+            QueueName::Tier(_) | QueueName::Wake | QueueName::WakeNet | QueueName::LastNet => &self.error_consumer,
         };
         Mapping { home: self, queue: queue.clone(), dispatcher }
     }
@@ -146,7 +146,7 @@ impl Home for AwsHome {
     }
 
     async fn settle(&self, leased: &Leased, settlement: &Settlement) -> anyhow::Result<()> {
-        Box::pin(self.settle.settle(leased, settlement, None)).await?;
+        Box::pin(self.settle.settle(leased, settlement, Beside::default())).await?;
         self.places.delete(&leased.queue, std::slice::from_ref(&leased.handle)).await
     }
 

@@ -9,9 +9,9 @@ use anyhow::Context;
 use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
 use chaski_core::envelope::Envelope;
 use chaski_core::filter::{DeadLetterFilter, Page, Whose};
-use chaski_core::ledger::AttemptReport;
 use chaski_core::ports::{
-    Clock, DeadLetters, Enqueue, EnqueueError, Entry, Leased, Queues, Settle, SettleError, Settlement, Taken,
+    Beside, Clock, DeadLetters, Enqueue, EnqueueError, Entry, Leased, NoControl, Queues, Settle, SettleError,
+    Settlement, Taken,
 };
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
@@ -31,7 +31,7 @@ const TURN: usize = 10;
 pub struct EmbeddedHome {
     store: Store,
     ingress: Ingress<FaultyQueues, SystemClock, SystemChance>,
-    dispatcher: Dispatcher<Script, FaultySettle<ScriptedSettle>, SystemClock>,
+    dispatcher: Dispatcher<Script, FaultySettle<ScriptedSettle>, SystemClock, NoControl>,
     clock: SystemClock,
     target: Script,
     faults: Faults,
@@ -57,7 +57,7 @@ impl EmbeddedHome {
         let queues = FaultyQueues { store: store.clone(), faults: faults.clone() };
         Ok(Self {
             ingress: Ingress::new(settings.clone(), queues, clock, SystemChance),
-            dispatcher: Dispatcher::new(settings, target.clone(), settle, clock),
+            dispatcher: Dispatcher::new(settings, target.clone(), settle, clock, NoControl),
             store,
             clock,
             target,
@@ -115,7 +115,7 @@ impl Home for EmbeddedHome {
     }
 
     async fn settle(&self, leased: &Leased, settlement: &Settlement) -> anyhow::Result<()> {
-        Ok(self.store.settle(leased, settlement, None).await?)
+        Ok(self.store.settle(leased, settlement, Beside::default()).await?)
     }
 
     async fn step(&self) -> anyhow::Result<usize> {
@@ -199,17 +199,12 @@ struct ScriptedSettle {
 }
 
 impl Settle for ScriptedSettle {
-    async fn settle(
-        &self,
-        leased: &Leased,
-        settlement: &Settlement,
-        attempt: Option<&AttemptReport>,
-    ) -> Result<(), SettleError> {
+    async fn settle(&self, leased: &Leased, settlement: &Settlement, beside: Beside<'_>) -> Result<(), SettleError> {
         let group = if Envelope::read(&leased.body).is_ok() { leased.group.as_str() } else { "" };
         if *settlement != Settlement::Done && self.faults.refuses_settlement_of(group) {
             return Err(SettleError("refused by the script".to_owned()));
         }
-        self.store.settle(leased, settlement, attempt).await
+        self.store.settle(leased, settlement, beside).await
     }
 
     async fn give_back(&self, entries: &[(&Leased, Duration)]) {

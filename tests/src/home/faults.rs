@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chaski_core::ledger::AttemptReport;
-use chaski_core::ports::{Leased, Settle, SettleError, Settlement};
+use chaski_core::ports::{Beside, Leased, Settle, SettleError, Settlement};
 
 /// A sequence of chances that a seed repeats (SplitMix64, Steele, Lea and Flood, 2014).
 #[derive(Debug, Clone)]
@@ -200,17 +199,12 @@ pub struct FaultySettle<S> {
 }
 
 impl<S: Settle> Settle for FaultySettle<S> {
-    async fn settle(
-        &self,
-        leased: &Leased,
-        settlement: &Settlement,
-        attempt: Option<&AttemptReport>,
-    ) -> Result<(), SettleError> {
+    async fn settle(&self, leased: &Leased, settlement: &Settlement, beside: Beside<'_>) -> Result<(), SettleError> {
         let refusal = self.faults.refuses_by_chance(settlement);
         if refusal == Some(Refusal::Before) {
             return Err(SettleError("refused by the script".to_owned()));
         }
-        self.inner.settle(leased, settlement, attempt).await?;
+        self.inner.settle(leased, settlement, beside).await?;
         if matches!(settlement, Settlement::Bury(_)) {
             self.faults.note_burial(leased);
         }

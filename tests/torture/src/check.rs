@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chaski_core::ports::{Enqueue, Settle, Settlement};
+use chaski_core::ports::{Beside, Enqueue, Settle, Settlement};
 use chaski_embedded::{DATABASE, Store};
 use rusqlite::Connection;
 
@@ -104,7 +104,10 @@ async fn goes_on(store: &Store, thorough: bool) -> Result<(), String> {
         leases.extend(std::iter::from_fn(|| store.try_lease(None)));
         let settling = leases.iter().map(async |leased| {
             let report = attempt(9, leased, 200);
-            store.settle(leased, &Settlement::Done, Some(&report)).await.map_err(|error| error.to_string())
+            store
+                .settle(leased, &Settlement::Done, Beside { attempt: Some(&report), ..Beside::default() })
+                .await
+                .map_err(|error| error.to_string())
         });
         futures_util::future::join_all(settling).await.into_iter().collect::<Result<Vec<()>, _>>()?;
         waiting = if thorough {

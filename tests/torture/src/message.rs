@@ -89,6 +89,7 @@ pub fn entry(id: &str, subject: &str, generation: u32, bytes: usize) -> Entry {
         body: body.to_string(),
         group: identity::group_id("", subject),
         dedup: identity::dedup_id(id, generation, 1, 0),
+        due: None,
         listing: Some(Arc::new(listing)),
     }
 }

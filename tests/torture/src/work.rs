@@ -10,7 +10,7 @@ use chaski_core::filter::Whose;
 use chaski_core::ledger::MessageState;
 use chaski_core::pause::PauseScope;
 use chaski_core::ports::{
-    Backup, Cancelled, DeadLetters, Enqueue, Entry, Leased, Ledger, Pauses, Replayed, Settle, Settlement,
+    Backup, Beside, Cancelled, DeadLetters, Enqueue, Entry, Leased, Ledger, Pauses, Replayed, Settle, Settlement,
 };
 use chaski_core::queue::{QueueName, Tier};
 use chaski_embedded::{DATABASE, OpenError, Options, Store};
@@ -224,7 +224,7 @@ impl Work {
                 store.give_back(&[(leased, Duration::ZERO)]).await;
                 return Ok((id, message));
             }
-            1..=2 => (MessageState::Retrying, Settlement::Retry(again(leased))),
+            1..=2 => (MessageState::Retrying, Settlement::Move(again(leased))),
             3 => (MessageState::Dead, Settlement::Bury(Box::new(letter(leased)))),
             _ => (MessageState::Delivered, Settlement::Done),
         };
@@ -233,7 +233,10 @@ impl Work {
         let status = if state == MessageState::Delivered { 200 } else { 500 };
         self.ask(&id, message.fact());
         let report = attempt(message.attempts, leased, status);
-        store.settle(leased, &settlement, Some(&report)).await.map_err(|error| error.to_string())?;
+        store
+            .settle(leased, &settlement, Beside { attempt: Some(&report), ..Beside::default() })
+            .await
+            .map_err(|error| error.to_string())?;
         self.answered(&id);
         Ok((id, message))
     }
@@ -365,6 +368,7 @@ fn again(leased: &Leased) -> Entry {
         body: leased.body.clone(),
         group: leased.group.clone(),
         dedup: format!("{}-again", leased.entry_id),
+        due: None,
         listing: None,
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use chaski_core::ports::{Enqueue, EnqueueError, Settle, Settlement};
+use chaski_core::ports::{Beside, Enqueue, EnqueueError, Settle, Settlement};
 use chaski_embedded::{OpenError, Store};
 use chaski_torture::{
     Book, Event, Fault, Image, Op, START, TestClock, Tracer, Work, attempt, block_on, check, entry, is_well, options,
@@ -81,7 +81,13 @@ fn a_disk_that_is_full_even_without_the_reserve_ends_the_store_and_nothing_is_lo
         tracer.set_fault(Some(Fault { op: Op::Write, nth: 0, lasting: true, code: SQLITE_FULL }));
         // What takes is refused; what delivers can't be written either, and the process has to end.
         assert!(work.enqueue(3).await.unwrap_err().contains("disk is full"));
-        let settled = store.settle(&leased, &Settlement::Done, Some(&attempt(1, &leased, 200))).await;
+        let settled = store
+            .settle(
+                &leased,
+                &Settlement::Done,
+                Beside { attempt: Some(&attempt(1, &leased, 200)), ..Beside::default() },
+            )
+            .await;
         assert!(settled.unwrap_err().to_string().contains("full"));
         let told = tokio::time::timeout(Duration::from_secs(60), store.failed()).await.unwrap();
         assert!(told.to_string().contains("full"), "{told}");
@@ -138,7 +144,13 @@ async fn fill_and_empty(folder: &Path) {
     assert!(taken > 100, "{taken}");
     for delivered in 0..taken {
         let leased = tokio::time::timeout(Duration::from_secs(60), store.lease()).await.expect("something waits");
-        let settled = store.settle(&leased, &Settlement::Done, Some(&attempt(1, &leased, 200))).await;
+        let settled = store
+            .settle(
+                &leased,
+                &Settlement::Done,
+                Beside { attempt: Some(&attempt(1, &leased, 200)), ..Beside::default() },
+            )
+            .await;
         assert_eq!(settled, Ok(()), "after {delivered} of {taken}");
     }
     assert_eq!(is_well(&data), [""; 0]);
@@ -155,7 +167,10 @@ async fn fill_and_empty(folder: &Path) {
     until(|| store.is_taking().is_ok()).await;
     store.enqueue(entry("more", "more", 1, 50_000)).await.unwrap();
     let leased = tokio::time::timeout(Duration::from_secs(60), store.lease()).await.expect("it waits");
-    store.settle(&leased, &Settlement::Done, Some(&attempt(1, &leased, 200))).await.unwrap();
+    store
+        .settle(&leased, &Settlement::Done, Beside { attempt: Some(&attempt(1, &leased, 200)), ..Beside::default() })
+        .await
+        .unwrap();
     assert_eq!(is_well(&data), [""; 0]);
     store.close();
     // And a disk that can't be written at all is named.

@@ -23,6 +23,7 @@ const BATCH: &str = r#"{"Records":[
 #[test]
 fn a_batch_as_lambda_pushes_it() {
     let expected = Leased {
+        kept_at: None,
         queue: QueueName::Shard { route: "messages".to_owned(), shard: 3 },
         body: r#"{"subject":"s"}"#.to_owned(),
         entry_id: "11d6ee51-4cc7-4302-9e22-7cd8afdaadf5".to_owned(),

@@ -11,7 +11,14 @@ use super::*;
 use crate::testing::{Answer, sqs};
 
 pub(crate) fn entry(group: &str, body: &str) -> Entry {
-    Entry { queue: shard(0), body: body.to_owned(), group: group.to_owned(), dedup: format!("d-{body}"), listing: None }
+    Entry {
+        queue: shard(0),
+        body: body.to_owned(),
+        group: group.to_owned(),
+        dedup: format!("d-{body}"),
+        due: None,
+        listing: None,
+    }
 }
 
 fn shard(shard: u32) -> QueueName {
@@ -161,6 +168,7 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_deduplication_id() {
 
 fn received(n: usize) -> Leased {
     Leased {
+        kept_at: None,
         queue: shard(0),
         body: String::new(),
         entry_id: n.to_string(),

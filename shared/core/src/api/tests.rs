@@ -154,7 +154,7 @@ fn bad_input_is_a_problem_that_names_the_field() {
         (field("timeout", json!(0)), "/timeout"),
         (field("timeout", json!(-1)), "/timeout"),
         (field("timeout", json!(1e18)), "/timeout"),
-        (field("retry", json!({"max_attempts": -1})), "/retry"),
+        (field("retry", json!({"max_attempts": -1})), "/retry/max_attempts"),
         (field("not_before", json!("9999-12-31T23:59:59Z")), "/not_before"),
         (field("subject", json!("")), "/subject"),
         (field("subject", json!("x".repeat(513))), "/subject"),

@@ -13,6 +13,7 @@ use crate::ledger::Listing;
 use crate::limits;
 use crate::ports::{Chance, Clock, Enqueue, EnqueueError, Entry, Taken};
 use crate::problem::{FieldError, Problem};
+use crate::queue::QueueName;
 use crate::route;
 use crate::settings::Settings;
 use crate::shown_target::shown_target;
@@ -176,15 +177,18 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
     }
 
     fn prepare(&self, caller: &Caller, post: Post<'_>) -> Result<Prepared, Problem> {
-        let rules = Rules { guard: &self.settings.guard };
+        let now = self.clock.now();
+        let rules = Rules { guard: &self.settings.guard, now, max_timeout: self.settings.http.max_timeout };
         let accepted = envelope::accept(post.text, post.key, rules).map_err(Problem::of_fields)?;
         let mut envelope = accepted.envelope;
         let Some(route) = route::find(&self.settings.routes, &envelope.subject) else {
             // The settings end with a catch-all, or the start had failed.
             return Err(Problem::new(500, ""));
         };
-        let queue = route.queue(&envelope.subject);
-        let now = self.clock.now();
+        let queue = match accepted.not_before {
+            Some(_) => QueueName::Wake,
+            None => route.queue(&envelope.subject),
+        };
         let id = match &envelope.key {
             Some(key) => identity::keyed_id(&caller.producer, key, envelope.canonical().as_bytes()),
             None => identity::new_id(now, self.chance.ten_bytes()),
@@ -196,6 +200,8 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
             producer: caller.producer.clone(),
             tenant: caller.tenant.clone(),
             received_at: Some(now),
+            not_before: accepted.not_before,
+            expires_at: accepted.expires_at,
             route: Some(route.name.clone()),
             trace: trace.filter(|text| request::read_traceparent(text).is_some()).map(str::to_owned),
             ..Meta::default()
@@ -215,7 +221,10 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
         let sent = Sent { listing: listing.clone(), trace: meta.trace.clone(), group: group.clone(), receipt };
         let dedup = identity::dedup_id(&meta.id, meta.generation, 1, meta.hop);
         envelope.meta = Some(meta);
-        let entry = Entry { queue, group, dedup, body: envelope.to_wire(), listing: Some(listing) };
+        // Whose time has not come stands in nobody's way.
+        let group = if accepted.not_before.is_some() { dedup.clone() } else { group };
+        let due = accepted.not_before;
+        let entry = Entry { queue, group, dedup, body: envelope.to_wire(), due, listing: Some(listing) };
         check_size(&entry)?;
         Ok((entry, sent))
     }

@@ -1,92 +1,96 @@
 //! One leased entry in, one settled verdict out. What the entry's queue is decides what is done with it: a
-//! shard's is delivered, a tier's is tried again, and what the queues gave up is buried.
+//! shard's is delivered, a tier's is tried again, one whose time has come joins its line, and what the queues gave up
+//! is buried.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use url::Url;
-
+use super::callback::callback_of;
 use super::panics::Panics;
-use super::{bury, request, trail};
-use crate::envelope::{Envelope, Meta};
-use crate::guard::{UrlError, check_url_text};
-use crate::history::{self, AttemptRecord, ErrorRecord};
-use crate::identity;
-use crate::ledger::{AttemptReport, KeptAnswer};
+use super::task::Task;
+use super::{SETTLE_RESERVE, bury, request, trail};
+use crate::envelope::Envelope;
+use crate::ledger::{AttemptReport, MessageState};
 use crate::limits;
+use crate::orders::Order;
 use crate::outcome::{ErrorClass, Failure, Outcome};
-use crate::ports::{Answer, CallError, Clock, Entry, Leased, Settle, SettleError, Settlement, Target};
-use crate::queue::{QueueName, Tier};
-use crate::redact;
-use crate::retry::{FirstError, Verdict};
+use crate::ports::{
+    Admission, Answer, Ask, Beside, CallError, Clock, Control, Leased, Settle, SettleError, Settlement, Target,
+};
+use crate::queue::QueueName;
 use crate::route;
 use crate::settings::Settings;
-use crate::shown_target::{shown_target, shown_target_of};
 use crate::time::Timestamp;
 
 /// Performs attempts, over the ports of a home.
 #[derive(Debug)]
-pub struct Dispatcher<T, S, C> {
+pub struct Dispatcher<T, S, C, K> {
     pub(super) settings: Arc<Settings>,
     pub(super) target: T,
     pub(super) settle: S,
     pub(super) clock: C,
+    pub(super) control: K,
     pub(super) panics: Panics,
 }
 
-/// A readable entry at work.
-pub(super) struct Task<'a> {
-    pub(super) leased: &'a Leased,
-    pub(super) queue: String,
-    pub(super) envelope: Envelope,
-    pub(super) meta: Meta,
-    pub(super) route: String,
-    pub(super) client: Option<String>,
-    /// The id of the trace that it belongs to.
-    pub(super) trace: String,
-    /// Where it goes, or why it can't.
-    url: Result<Url, UrlError>,
-    pub(super) target: Option<String>,
-    pub(super) target_host: Option<String>,
+/// How the handling of an entry ended.
+pub(super) enum Handled {
+    /// It may go.
+    Settled,
+    /// It stays at the head of its line, and is seen again after this time.
+    Waits(Duration),
 }
 
-impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
+/// What stands between a message and an attempt.
+enum Before {
+    Go,
+    End(MessageState),
+    /// By the pause of this id.
+    Paused(String),
+}
+
+impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
     /// Over these ports.
-    pub fn new(settings: Arc<Settings>, target: T, settle: S, clock: C) -> Self {
-        Self { settings, target, settle, clock, panics: Panics::default() }
+    pub fn new(settings: Arc<Settings>, target: T, settle: S, clock: C, control: K) -> Self {
+        Self { settings, target, settle, clock, control, panics: Panics::default() }
     }
 
-    /// Handles one entry to its settled end.
+    /// Handles one entry; `until` is the reading of the clock's `elapsed` at which the process is stopped.
     ///
     /// # Errors
     /// The settlement did not come through; the entry is seen again, unchanged.
-    pub(super) async fn handle(&self, leased: &Leased) -> Result<(), SettleError> {
+    pub(super) async fn handle(&self, leased: &Leased, until: Duration) -> Result<Handled, SettleError> {
         let envelope = match Envelope::read(&leased.body) {
             Ok(envelope) => envelope,
             Err(error) => return self.bury_raw(leased, &error.to_string()).await,
         };
         let has_meta = envelope.meta.is_some();
-        let task = self.task(leased, envelope);
+        let task = Task::new(&self.settings, leased, envelope);
+        let give_up = |class, detail| Failure::without_answer(class, detail);
         match &leased.queue {
-            QueueName::Shard { .. } => self.attempt(task).await,
-            QueueName::Tier(_) if has_meta => self.attempt(task).await,
-            QueueName::Tier(_) => {
-                let failure = Failure::without_answer(ErrorClass::NoMeta, "an envelope without meta waited in a tier");
+            QueueName::LastNet | QueueName::WakeNet => {
+                let failure = give_up(ErrorClass::LastNet, "the queue gave it up: it was received too often");
                 self.bury_task(task, &failure).await
             }
-            QueueName::LastNet => {
-                let failure =
-                    Failure::without_answer(ErrorClass::LastNet, "the queue gave it up: it was received too often");
+            _ if leased.receives >= limits::RECEIVES => {
+                let failure = give_up(ErrorClass::Stuck, "it was received too often without coming to an end");
                 self.bury_task(task, &failure).await
             }
+            QueueName::Tier(_) if !has_meta => {
+                let failure = give_up(ErrorClass::NoMeta, "an envelope without meta waited in a tier");
+                self.bury_task(task, &failure).await
+            }
+            QueueName::Wake => self.wake(task).await,
+            QueueName::Shard { .. } | QueueName::Tier(_) => self.deliver(task, until).await,
         }
     }
 
     /// Gives up an entry whose handling panicked again and again.
-    pub(super) async fn bury_panicked(&self, leased: &Leased) -> Result<(), SettleError> {
+    pub(super) async fn bury_panicked(&self, leased: &Leased) -> Result<Handled, SettleError> {
         let failure =
             Failure::without_answer(ErrorClass::Internal, format!("its handling panicked {} times", limits::PANICS));
         match Envelope::read(&leased.body) {
-            Ok(envelope) => self.bury_task(self.task(leased, envelope), &failure).await,
+            Ok(envelope) => self.bury_task(Task::new(&self.settings, leased, envelope), &failure).await,
             Err(error) => self.bury_raw(leased, &error.to_string()).await,
         }
     }
@@ -94,174 +98,193 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
     /// A panic is an attempt that ended `internal`.
     pub(super) fn note_panic(&self, leased: &Leased) {
         if let Ok(envelope) = Envelope::read(&leased.body) {
-            let mut task = self.task(leased, envelope);
+            let mut task = Task::new(&self.settings, leased, envelope);
             let now = self.clock.now();
             let failure = Failure::without_answer(ErrorClass::Internal, "its handling panicked");
-            task.record(now, std::time::Duration::ZERO, &Outcome::Failed(failure), None, now);
+            task.record(now, Duration::ZERO, &Outcome::Failed(failure), None, now);
         }
     }
 
-    fn task<'a>(&self, leased: &'a Leased, mut envelope: Envelope) -> Task<'a> {
-        let mut meta = envelope.meta.take().unwrap_or_default();
-        if meta.id.is_empty() {
-            meta.id.clone_from(&leased.entry_id);
+    /// What waited for its time joins its line when that has come.
+    async fn wake(&self, mut task: Task<'_>) -> Result<Handled, SettleError> {
+        let now = self.clock.now();
+        // A pause holds what stands in line.
+        if let Before::End(end) = self.before(&task).await {
+            return self.end(task, end).await;
         }
-        meta.received_at.get_or_insert(leased.sent_at);
-        if matches!(leased.queue, QueueName::Shard { .. }) {
-            meta.order.get_or_insert_with(|| leased.sequence.clone());
+        let due = task.meta.next_due.max(task.meta.not_before);
+        if let Some(due) = due.filter(|due| *due > now) {
+            // It came before its time: it waits on, in a way that reaches that far.
+            return self.move_on(task, QueueName::Wake, Some(due)).await;
         }
-        let found = route::find(&self.settings.routes, &envelope.subject);
-        let client = envelope.client.clone().or_else(|| found?.client.as_ref()?.client(&envelope.subject));
-        let route = meta.route.clone().or_else(|| found.map(|route| route.name.clone())).unwrap_or_default();
-        meta.route.get_or_insert_with(|| route.clone());
-        let trace = request::trace_id(meta.trace.as_deref(), &meta.id);
-        let url = check_url_text(&envelope.message.url);
-        let shown = url.as_ref().map_or_else(|_| shown_target_of(&envelope.message.url), shown_target);
-        let (target, target_host) = shown.unzip();
-        Task { leased, queue: leased.queue.to_string(), envelope, meta, route, client, trace, url, target, target_host }
+        let named = self.settings.routes.iter().find(|route| route.name == task.route);
+        let found = named.or_else(|| route::find(&self.settings.routes, &task.envelope.subject));
+        let Some(route) = found else {
+            let failure = Failure::without_answer(ErrorClass::Internal, "no route takes its subject");
+            return self.bury_task(task, &failure).await;
+        };
+        task.meta.next_due = None;
+        let queue = route.queue(&task.envelope.subject);
+        self.move_on(task, queue, None).await
     }
 
-    async fn attempt(&self, mut task: Task<'_>) -> Result<(), SettleError> {
+    /// Sends the message elsewhere without an attempt.
+    async fn move_on(
+        &self,
+        mut task: Task<'_>,
+        queue: QueueName,
+        due: Option<Timestamp>,
+    ) -> Result<Handled, SettleError> {
+        task.meta.hop = task.meta.hop.saturating_add(1);
+        let settlement = Settlement::Move(task.entry(queue, due));
+        self.settle.settle(task.leased, &settlement, Beside::default()).await?;
+        trail::moved(&task, &settlement);
+        Ok(Handled::Settled)
+    }
+
+    /// What stands between the message and an attempt.
+    async fn before(&self, task: &Task<'_>) -> Before {
+        let now = self.clock.now();
+        if task.meta.expires_at.is_some_and(|expires| expires <= now) {
+            return Before::End(MessageState::Expired);
+        }
+        let orders = self.control.orders().await;
+        if orders.is_empty() {
+            return Before::Go;
+        }
+        match orders.order(&task.listing(), &task.leased.queue, task.accepted_at(), now) {
+            Order::Go => Before::Go,
+            Order::Cancelled(_) => Before::End(MessageState::Cancelled),
+            Order::Paused(pause) => Before::Paused(pause.id.clone()),
+        }
+    }
+
+    async fn deliver(&self, mut task: Task<'_>, until: Duration) -> Result<Handled, SettleError> {
+        match self.before(&task).await {
+            Before::Go => {}
+            Before::End(end) => return self.end(task, end).await,
+            Before::Paused(pause) => return Ok(Handled::Waits(self.control.hold_paused(task.leased, &pause).await)),
+        }
+        if task.is_strict()
+            && let Some(wait) = self.recall(&mut task).await
+        {
+            return Ok(Handled::Waits(wait));
+        }
+        let timeout = self.timeout(&task);
+        if self.clock.elapsed() + timeout + SETTLE_RESERVE > until {
+            return Ok(Handled::Waits(Duration::ZERO));
+        }
+        let (host, tenant) = (task.target_host.clone().unwrap_or_default(), task.meta.tenant.clone());
+        let flow = task.envelope.options.flow.clone();
+        let (attempts, receives) = (task.meta.attempts, task.leased.receives);
+        let ask = Ask { host: &host, tenant: &tenant, flow: flow.as_ref(), attempts, receives };
+        if let Admission::Wait(wait) = self.control.admit(ask).await {
+            return Ok(Handled::Waits(wait.min(limits::HIDDEN)));
+        }
+        self.attempt(task, timeout, ask).await
+    }
+
+    /// Goes on from what a strict message's line remembers; how long it has still to wait.
+    async fn recall(&self, task: &mut Task<'_>) -> Option<Duration> {
+        let (id, generation) = (task.meta.id.clone(), task.meta.generation);
+        // Whatever was remembered was hidden then: an entry that comes for the first time has no past.
+        if task.leased.receives > 1
+            && let Some(remembered) = self.control.recall(task.leased, &id, generation).await
+        {
+            task.recall(remembered);
+        }
+        if task.meta.sequence.is_none() {
+            task.meta.sequence = self.control.sequence(task.leased, &id, generation).await;
+        }
+        let now = self.clock.now();
+        let due = task.meta.next_due.filter(|due| *due > now)?;
+        Some(due.since(now).min(limits::HIDDEN))
+    }
+
+    fn timeout(&self, task: &Task<'_>) -> Duration {
+        let http = &self.settings.http;
+        task.envelope.options.timeout.map_or(http.timeout, |own| own.min(http.max_timeout))
+    }
+
+    async fn attempt(&self, mut task: Task<'_>, timeout: Duration, ask: Ask<'_>) -> Result<Handled, SettleError> {
         let (at, began) = (self.clock.now(), self.clock.elapsed());
         let call = match &task.url {
             Ok(url) => {
                 let attempt = task.meta.attempts.saturating_add(1);
                 let request = request::build(&task.envelope, &task.meta, url.clone(), &task.trace, attempt);
                 let request = request::signed(request, &task.meta.id, at, &self.settings.signing);
-                self.target.call(request, self.settings.http.timeout).await
+                self.target.call(request, timeout).await
             }
             Err(error) => Err(CallError::Blocked(format!("the url {error}"))),
         };
         let (now, duration) = (self.clock.now(), self.clock.elapsed().saturating_sub(began));
         let outcome = Outcome::of(&call, now);
-        let report = task.record(at, duration, &outcome, call.as_ref().ok(), now);
+        self.control.report(ask, &outcome).await;
+        let answer = call.ok();
+        let report = task.record(at, duration, &outcome, answer.as_ref(), now);
         let settlement = match &outcome {
             Outcome::Delivered => Settlement::Done,
-            Outcome::Failed(failure) => self.judge(&mut task, failure, call.ok().as_ref(), now),
+            Outcome::Failed(failure) => self.judge(&mut task, failure, answer.as_ref(), now),
         };
-        self.settle.settle(task.leased, &settlement, Some(&report)).await?;
-        self.tell(&task, &settlement);
-        Ok(())
+        self.settle(task, settlement, Some(&report), answer.as_ref()).await
     }
 
-    fn judge(&self, task: &mut Task<'_>, failure: &Failure, answer: Option<&Answer>, now: Timestamp) -> Settlement {
-        let first = task.first_error().unwrap_or(FirstError { class: failure.class, status: failure.status });
-        let attempts = task.meta.attempts;
-        if let Verdict::Retry(tier) = self.settings.retry.decide(&self.settings.tiers, first, failure, attempts) {
-            let entry = self.retry_entry(task, tier, now);
-            // What came past the ingress may be too long to be sent again with its history.
-            if entry.body.len() <= limits::ENQUEUE_CALL_BYTES {
-                return Settlement::Retry(entry);
-            }
-        }
-        task.meta.next_due = None;
-        Settlement::Bury(Box::new(bury::letter(task, failure, answer, now)))
+    /// Ends the message without an attempt: it has expired, or was cancelled.
+    async fn end(&self, mut task: Task<'_>, end: MessageState) -> Result<Handled, SettleError> {
+        let now = self.clock.now();
+        let letter = (end == MessageState::Expired).then(|| {
+            let failure = Failure::without_answer(ErrorClass::Expired, "its time was over before it was delivered");
+            task.note_error(&failure, now);
+            Box::new(bury::letter(&task, &failure, None, now))
+        });
+        self.settle(task, Settlement::End(end, letter), None, None).await
     }
 
-    fn retry_entry(&self, task: &mut Task<'_>, tier: Tier, now: Timestamp) -> Entry {
-        task.meta.next_due = Some(now.plus(self.settings.tiers.of(tier)));
-        task.meta.hop = 0;
-        let meta = &task.meta;
-        Entry {
-            queue: QueueName::Tier(tier),
-            group: identity::group_id(&meta.tenant, &task.envelope.subject),
-            dedup: identity::dedup_id(&meta.id, meta.generation, meta.attempts.saturating_add(1), meta.hop),
-            body: task.wire(),
-            listing: None,
-        }
-    }
-
-    async fn bury_task(&self, mut task: Task<'_>, failure: &Failure) -> Result<(), SettleError> {
+    async fn bury_task(&self, mut task: Task<'_>, failure: &Failure) -> Result<Handled, SettleError> {
         let now = self.clock.now();
         task.note_error(failure, now);
         let settlement = Settlement::Bury(Box::new(bury::letter(&task, failure, None, now)));
-        self.settle.settle(task.leased, &settlement, None).await?;
-        self.tell(&task, &settlement);
-        Ok(())
+        self.settle(task, settlement, None, None).await
     }
 
-    async fn bury_raw(&self, leased: &Leased, detail: &str) -> Result<(), SettleError> {
-        let class = if leased.queue == QueueName::LastNet { ErrorClass::LastNet } else { ErrorClass::Undecodable };
+    /// Settles what was decided of a readable entry, and tells of it.
+    async fn settle(
+        &self,
+        task: Task<'_>,
+        settlement: Settlement,
+        attempt: Option<&AttemptReport>,
+        answer: Option<&Answer>,
+    ) -> Result<Handled, SettleError> {
+        let now = self.clock.now();
+        let end = match &settlement {
+            Settlement::Done => Some(MessageState::Delivered),
+            Settlement::Bury(_) => Some(MessageState::Dead),
+            Settlement::End(end, _) => Some(*end),
+            Settlement::Move(_) | Settlement::Hold(_) => None,
+        };
+        let callback =
+            end.and_then(|end| callback_of(&task.envelope, &task.meta, end, answer, &self.settings.routes, now));
+        let beside = Beside { attempt, callback: callback.as_ref(), remembered: task.remembered };
+        self.settle.settle(task.leased, &settlement, beside).await?;
+        trail::settled(&task, &settlement);
+        if let Some(callback) = &callback {
+            trail::called_back(callback);
+        }
+        Ok(match settlement {
+            Settlement::Hold(hold) => Handled::Waits(hold.due.since(now).min(limits::HIDDEN)),
+            _ => Handled::Settled,
+        })
+    }
+
+    async fn bury_raw(&self, leased: &Leased, detail: &str) -> Result<Handled, SettleError> {
+        let given_up = matches!(leased.queue, QueueName::LastNet | QueueName::WakeNet);
+        let class = if given_up { ErrorClass::LastNet } else { ErrorClass::Undecodable };
         let letter = bury::raw_letter(leased, &Failure::without_answer(class, detail), self.clock.now());
         let settlement = Settlement::Bury(Box::new(letter));
-        self.settle.settle(leased, &settlement, None).await?;
+        self.settle.settle(leased, &settlement, Beside::default()).await?;
         if let Settlement::Bury(letter) = &settlement {
             trail::dead_letter(letter, None, None, &leased.queue.to_string());
         }
-        Ok(())
-    }
-
-    fn tell(&self, task: &Task<'_>, settlement: &Settlement) {
-        match settlement {
-            Settlement::Done => {}
-            Settlement::Retry(entry) => trail::retry(task, &entry.queue.to_string(), task.meta.next_due),
-            Settlement::Bury(letter) => {
-                trail::dead_letter(letter, Some(&task.trace), Some(&task.route), &task.queue);
-            }
-        }
-        if matches!(task.leased.queue, QueueName::Shard { .. }) {
-            trail::message(task);
-        }
-    }
-}
-
-impl Task<'_> {
-    /// Notes an attempt in `meta`, tells of it, and reports it for a ledger.
-    fn record(
-        &mut self,
-        at: Timestamp,
-        duration: std::time::Duration,
-        outcome: &Outcome,
-        answer: Option<&Answer>,
-        now: Timestamp,
-    ) -> AttemptReport {
-        self.meta.attempts = self.meta.attempts.saturating_add(1);
-        let record = AttemptRecord {
-            n: self.meta.attempts,
-            at,
-            tier: self.queue.clone(),
-            outcome: outcome.name().to_owned(),
-            status: answer.map(|answer| answer.status),
-            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-            extra: Default::default(),
-        };
-        let (detail, delay_ms) = match outcome {
-            Outcome::Delivered => {
-                let delay = now.since(self.meta.received_at.unwrap_or(now)).as_millis();
-                ("delivered", Some(u64::try_from(delay).unwrap_or(u64::MAX)))
-            }
-            Outcome::Failed(failure) => {
-                self.note_error(failure, now);
-                (failure.detail.as_str(), None)
-            }
-        };
-        trail::attempt(self, &record, detail, delay_ms, now);
-        history::push(&mut self.meta.history, record.clone());
-        let error = if *outcome == Outcome::Delivered { None } else { self.meta.last_error.clone() };
-        AttemptReport { record, answer: answer.map(|answer| self.kept(answer)), error, delay_ms }
-    }
-
-    fn kept(&self, answer: &Answer) -> KeptAnswer {
-        let body = redact::answer(&answer.body, &self.envelope.message.headers);
-        KeptAnswer { status: answer.status, body, truncated: answer.truncated }
-    }
-
-    fn note_error(&mut self, failure: &Failure, now: Timestamp) {
-        let error = ErrorRecord::new(failure.class.name(), failure.status, &failure.detail, now);
-        self.meta.first_error.get_or_insert_with(|| error.clone());
-        self.meta.last_error = Some(error);
-    }
-
-    /// The first error, where its class is one that is known here.
-    fn first_error(&self) -> Option<FirstError> {
-        let first = self.meta.first_error.as_ref()?;
-        Some(FirstError { class: ErrorClass::parse(&first.class)?, status: first.status })
-    }
-
-    /// The envelope's wire text, with `meta` as it is now.
-    pub(super) fn wire(&self) -> String {
-        let mut envelope = self.envelope.clone();
-        envelope.meta = Some(self.meta.clone());
-        envelope.to_wire()
+        Ok(Handled::Settled)
     }
 }

@@ -13,7 +13,8 @@ use futures_util::future::join_all;
 use tracing::warn;
 
 use super::Dispatcher;
-use crate::ports::{Clock, Leased, Settle, SettleError, Target};
+use super::attempt::Handled;
+use crate::ports::{Clock, Control, Leased, Settle, SettleError, Target};
 
 /// What a settlement and giving back the rest need, at the end of a batch's time. A settlement's calls end
 /// within nine seconds.
@@ -26,7 +27,7 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_s
 /// How a group ended: what goes back, with the time for which it is hidden.
 type GoesBack<'a> = Vec<(&'a Leased, Duration)>;
 
-impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
+impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
     /// Handles a batch; `until` is the reading of the clock's `elapsed` at which the process is stopped. The
     /// entry ids of what goes back, in the order received.
     pub async fn run(&self, entries: &[Leased], until: Duration) -> Vec<String> {
@@ -42,22 +43,22 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
     async fn run_line<'a>(&self, line: &[&'a Leased], until: Duration) -> GoesBack<'a> {
         for (n, leased) in line.iter().enumerate() {
             let rest = line.get(n..).unwrap_or_default();
-            let needed = self.settings.http.timeout + SETTLE_RESERVE;
-            if self.clock.elapsed() + needed > until {
+            if self.clock.elapsed() + SETTLE_RESERVE > until {
                 return back(rest, Duration::ZERO);
             }
-            if !self.settled(leased).await {
-                return back(rest, back_off(leased.receives));
+            match self.settled(leased, until).await {
+                Ok(Handled::Settled) => self.panics.forget(leased),
+                Ok(Handled::Waits(span)) => return back(rest, span),
+                Err(_) => return back(rest, back_off(leased.receives)),
             }
-            self.panics.forget(leased);
         }
         Vec::new()
     }
 
-    /// Handles one entry; whether it may go. A failure is told here, once.
-    async fn settled(&self, leased: &Leased) -> bool {
+    /// Handles one entry. A failure is told here, once.
+    async fn settled(&self, leased: &Leased, until: Duration) -> Result<Handled, SettleError> {
         let queue = leased.queue.to_string();
-        let told = match AssertUnwindSafe(self.handle(leased)).catch_unwind().await {
+        let told = match AssertUnwindSafe(self.handle(leased, until)).catch_unwind().await {
             Ok(settled) => settled,
             // Telling of a panic may panic again: whatever caused the first is still there.
             Err(_) => AssertUnwindSafe(self.after_panic(leased)).catch_unwind().await.unwrap_or_else(|_| Err(twice())),
@@ -65,11 +66,11 @@ impl<T: Target, S: Settle, C: Clock> Dispatcher<T, S, C> {
         if let Err(failure) = &told {
             warn!(event.action = "returned", chaski.entry = leased.entry_id, chaski.queue = queue, "{failure}");
         }
-        told.is_ok()
+        told
     }
 
     /// A panic is an attempt that ended `internal`; after the last one the entry is given up.
-    async fn after_panic(&self, leased: &Leased) -> Result<(), SettleError> {
+    async fn after_panic(&self, leased: &Leased) -> Result<Handled, SettleError> {
         let last = self.panics.count(leased);
         self.note_panic(leased);
         if last { self.bury_panicked(leased).await } else { Err(SettleError("its handling panicked".to_owned())) }

@@ -1,6 +1,6 @@
 //! Makes the dead letter of a message that is given up.
 
-use super::attempt::Task;
+use super::task::Task;
 use crate::dead_letter::DeadLetter;
 use crate::history::ErrorRecord;
 use crate::outcome::Failure;

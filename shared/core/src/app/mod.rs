@@ -4,14 +4,18 @@ mod accept;
 mod attempt;
 mod batch;
 mod bury;
+mod callback;
+mod judge;
 mod panics;
 mod replay;
 mod request;
+mod task;
 mod trail;
 
 pub use accept::{Caller, Ingress, Post, Receipt};
 pub use attempt::Dispatcher;
 pub use batch::SETTLE_RESERVE;
+pub use callback::{callback_of, callback_of_text};
 pub use replay::{CantReplay, ReplayCount, ReplayStopped, next_generation, replay_all, replay_one};
 
 #[cfg(test)]

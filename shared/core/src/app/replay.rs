@@ -59,10 +59,10 @@ pub fn next_generation(letter: &DeadLetter, settings: &Settings, now: Timestamp)
         return raw(letter, text, settings, now);
     };
     let route = route::find(&settings.routes, &envelope.subject).ok_or(CantReplay::NoRoute)?;
-    let meta = fresh(letter, envelope.meta.take().unwrap_or_default(), route);
+    let meta = fresh(letter, envelope.meta.take().unwrap_or_default(), route, now);
     let found = || route.client.as_ref()?.client(&envelope.subject);
     let client = envelope.client.clone().or_else(|| letter.client.clone()).or_else(found);
-    let mut entry = entry(letter, route, &envelope.subject, &meta.tenant);
+    let mut entry = entry(letter, route, &envelope.subject, meta.line(&envelope.subject));
     entry.listing = Some(Arc::new(Listing::of(&envelope, &meta, client, now)));
     envelope.meta = Some(meta);
     entry.body = envelope.to_wire();
@@ -71,7 +71,7 @@ pub fn next_generation(letter: &DeadLetter, settings: &Settings, now: Timestamp)
 
 /// `meta` as it was at acceptance, one generation later. What the record says goes before what the text
 /// says: where the text says nothing, the queue's word stood in.
-fn fresh(letter: &DeadLetter, before: Meta, route: &Route) -> Meta {
+fn fresh(letter: &DeadLetter, before: Meta, route: &Route, now: Timestamp) -> Meta {
     Meta {
         id: letter.id.clone(),
         producer: letter.producer.clone().unwrap_or_default(),
@@ -85,6 +85,11 @@ fn fresh(letter: &DeadLetter, before: Meta, route: &Route) -> Meta {
         first_error: None,
         last_error: None,
         next_due: None,
+        not_before: None,
+        expires_at: None,
+        sequence: None,
+        callback_of: before.callback_of,
+        replayed_at: Some(now),
         route: Some(route.name.clone()),
         v: before.v,
         trace: before.trace,
@@ -108,17 +113,18 @@ fn raw(letter: &DeadLetter, text: &str, settings: &Settings, now: Timestamp) -> 
         target_host: letter.target_host.clone(),
         received_at: letter.received_at.unwrap_or(now),
     };
-    let entry = entry(letter, route, &letter.id, &letter.tenant);
+    let entry = entry(letter, route, &letter.id, identity::group_id(&letter.tenant, &letter.id));
     Ok(Entry { body: text.to_owned(), listing: Some(Arc::new(listing)), ..entry })
 }
 
 /// An entry without its text, for the line of a subject.
-fn entry(letter: &DeadLetter, route: &Route, subject: &str, tenant: &str) -> Entry {
+fn entry(letter: &DeadLetter, route: &Route, subject: &str, group: String) -> Entry {
     Entry {
         queue: route.queue(subject),
-        group: identity::group_id(tenant, subject),
+        group,
         dedup: identity::dedup_id(&letter.id, letter.generation.saturating_add(1), 1, 0),
         body: String::new(),
+        due: None,
         listing: None,
     }
 }

@@ -34,6 +34,10 @@ pub(super) fn build(envelope: &Envelope, meta: &Meta, url: Url, trace: &str, att
     add("chaski-subject", utf8_percent_encode(&envelope.subject, SUBJECT).to_string());
     add("chaski-attempt", attempt.to_string());
     add("chaski-generation", meta.generation.to_string());
+    // Of a message that is not counted in its line the queue's own number rises, with gaps.
+    if let Some(sequence) = meta.sequence.map(|n| n.to_string()).or_else(|| meta.order.clone()) {
+        add("chaski-sequence", sequence);
+    }
     add(TRACEPARENT, traceparent(meta, trace, attempt));
     Outgoing { url, method: message.method.clone(), headers: sent, body: message.body.bytes().to_vec() }
 }

@@ -10,16 +10,19 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dead_letter::DeadLetter;
-use crate::envelope::Envelope;
-use crate::ledger::AttemptReport;
+use crate::envelope::{Envelope, Meta};
+use crate::orders::Orders;
+use crate::outcome::Outcome;
 use crate::ports::{
-    Answer, CallError, Chance, Clock, Enqueue, EnqueueError, Entry, Leased, Outgoing, Settle, SettleError, Settlement,
-    Taken, Target,
+    Admission, Answer, Ask, Beside, CallError, Chance, Clock, Control, Enqueue, EnqueueError, Entry, Leased, Outgoing,
+    Settle, SettleError, Settlement, Taken, Target,
 };
 use crate::queue::{QueueName, Tier};
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use std::sync::Arc;
+
+mod asks;
 
 /// A clock that each call of a target moves on by what the call takes.
 #[derive(Debug, Default)]
@@ -60,20 +63,17 @@ impl Target for Arc<Scripted> {
 struct Book {
     settled: Mutex<Vec<(String, Settlement)>>,
     given_back: Mutex<Vec<(String, Duration)>>,
+    callbacks: Mutex<Vec<Entry>>,
     refuses: Vec<String>,
 }
 
 impl Settle for Arc<Book> {
-    async fn settle(
-        &self,
-        leased: &Leased,
-        settlement: &Settlement,
-        _: Option<&AttemptReport>,
-    ) -> Result<(), SettleError> {
+    async fn settle(&self, leased: &Leased, settlement: &Settlement, beside: Beside<'_>) -> Result<(), SettleError> {
         if self.refuses.contains(&leased.entry_id) {
             return Err(SettleError("scripted".to_owned()));
         }
         self.settled.lock().unwrap().push((leased.entry_id.clone(), settlement.clone()));
+        self.callbacks.lock().unwrap().extend(beside.callback.cloned());
         Ok(())
     }
     async fn give_back(&self, entries: &[(&Leased, Duration)]) {
@@ -81,10 +81,42 @@ impl Settle for Arc<Book> {
     }
 }
 
+/// What a home knows beside its queues, as a story sets it.
+#[derive(Default)]
+struct Known {
+    orders: Mutex<Orders>,
+    remembered: Mutex<Option<Meta>>,
+    waits: Mutex<Option<Duration>>,
+    reported: Mutex<Vec<String>>,
+}
+
+impl Control for Arc<Known> {
+    async fn orders(&self) -> Arc<Orders> {
+        Arc::new(self.orders.lock().unwrap().clone())
+    }
+    async fn hold_paused(&self, _: &Leased, _: &str) -> Duration {
+        Duration::from_secs(60)
+    }
+    async fn recall(&self, _: &Leased, _: &str, _: u32) -> Option<Meta> {
+        self.remembered.lock().unwrap().clone()
+    }
+    async fn sequence(&self, _: &Leased, _: &str, _: u32) -> Option<u64> {
+        Some(7)
+    }
+    async fn admit(&self, _: Ask<'_>) -> Admission {
+        self.waits.lock().unwrap().map_or(Admission::Go, Admission::Wait)
+    }
+    async fn report(&self, ask: Ask<'_>, outcome: &Outcome) {
+        self.reported.lock().unwrap().push(format!("{} {}", ask.host, outcome.name()));
+    }
+}
+
 struct World {
-    dispatcher: Dispatcher<Arc<Scripted>, Arc<Book>, Arc<Ticks>>,
+    dispatcher: Dispatcher<Arc<Scripted>, Arc<Book>, Arc<Ticks>, Arc<Known>>,
+    clock: Arc<Ticks>,
     target: Arc<Scripted>,
     book: Arc<Book>,
+    known: Arc<Known>,
 }
 
 impl World {
@@ -98,7 +130,9 @@ impl World {
         let refuses = refuses.iter().map(|id| (*id).to_owned()).collect();
         let book = Arc::new(Book { refuses, ..Book::default() });
         let settings = Arc::new(Settings::read("", &|_| None).unwrap());
-        Self { dispatcher: Dispatcher::new(settings, target.clone(), book.clone(), clock), target, book }
+        let known = Arc::new(Known::default());
+        let dispatcher = Dispatcher::new(settings, target.clone(), book.clone(), clock.clone(), known.clone());
+        Self { dispatcher, clock, target, book, known }
     }
 
     /// Runs a batch with 42 s to go; what goes back.
@@ -143,6 +177,7 @@ fn leased(id: &str, group: &str, queue: QueueName, body: String) -> Leased {
         sent_at: Timestamp::from_millis(1_796_115_599_000),
         receives: 1,
         handle: format!("handle of {id}"),
+        kept_at: None,
     }
 }
 
@@ -164,7 +199,7 @@ fn a_delivered_message_is_done() {
 fn a_failed_message_goes_to_its_tier_once_per_attempt() {
     let world = World::new();
     world.run(&[first("a", "s", "/500")]);
-    let Some(Settlement::Retry(entry)) = world.settlement("a") else { panic!("not retried") };
+    let Some(Settlement::Move(entry)) = world.settlement("a") else { panic!("not retried") };
     assert_eq!(entry.queue, QueueName::Tier(Tier::Fast));
     let meta = Envelope::read(&entry.body).unwrap().meta.unwrap();
     assert_eq!((meta.attempts, meta.hop, meta.history.len()), (1, 0, 1));
@@ -174,10 +209,10 @@ fn a_failed_message_goes_to_its_tier_once_per_attempt() {
     // The same entry delivered again is the same move; the next attempt is another.
     let again = World::new();
     again.run(&[first("a", "s", "/500")]);
-    let Some(Settlement::Retry(same)) = again.settlement("a") else { panic!("not retried") };
+    let Some(Settlement::Move(same)) = again.settlement("a") else { panic!("not retried") };
     assert_eq!(same.dedup, entry.dedup);
     world.run(&[leased("b", "s", entry.queue, entry.body)]);
-    let Some(Settlement::Retry(next)) = world.settlement("b") else { panic!("not retried") };
+    let Some(Settlement::Move(next)) = world.settlement("b") else { panic!("not retried") };
     assert_ne!(next.dedup, entry.dedup);
     assert_eq!(next.group, entry.group);
 }
@@ -189,7 +224,7 @@ fn follow(path: &str) -> (usize, Option<DeadLetter>) {
     for hop in 1..200 {
         assert!(world.run(std::slice::from_ref(&entry)).is_empty());
         match world.settlement(&entry.entry_id) {
-            Some(Settlement::Retry(next)) => entry = leased(&hop.to_string(), &next.group, next.queue, next.body),
+            Some(Settlement::Move(next)) => entry = leased(&hop.to_string(), &next.group, next.queue, next.body),
             Some(Settlement::Bury(letter)) => return (world.calls(), Some(*letter)),
             other => return (world.calls(), other.and(None)),
         }
@@ -245,7 +280,7 @@ fn an_envelope_of_1_0_gets_its_meta_in_the_consumer_and_is_buried_in_a_tier() {
     let old = |path| format!(r#"{{"subject":"s","body":{{"url":"http://e.org{path}"}}}}"#);
     let world = World::new();
     world.run(&[leased("a", "s", shard(), old("/500"))]);
-    let Some(Settlement::Retry(entry)) = world.settlement("a") else { panic!("not retried") };
+    let Some(Settlement::Move(entry)) = world.settlement("a") else { panic!("not retried") };
     let meta = Envelope::read(&entry.body).unwrap().meta.unwrap();
     assert_eq!(
         (meta.id.as_str(), meta.order.as_deref(), meta.route.as_deref()),

@@ -5,11 +5,13 @@ use std::fmt;
 
 use tracing::info;
 
-use super::attempt::Task;
 use super::request;
+use super::task::Task;
 use crate::history::AttemptRecord;
 use crate::ledger::Listing;
 use crate::logger::TRAIL;
+use crate::ports::{Entry, Settlement};
+use crate::queue::QueueName;
 use crate::time::Timestamp;
 
 /// CloudWatch's namespace of our metrics.
@@ -91,19 +93,70 @@ pub(super) fn attempt(task: &Task<'_>, attempt: &AttemptRecord, detail: &str, de
 }
 
 /// A message's first entry is settled in the consumer.
-pub(super) fn message(task: &Task<'_>) {
+fn message(task: &Task<'_>) {
     metric(task, "messages_by_subject", 1);
     if task.client.is_some() {
         metric(task, "messages_by_client", 1);
     }
 }
 
-/// A failed message waits in a tier now.
-pub(super) fn retry(task: &Task<'_>, queue: &str, due: Option<Timestamp>) {
+/// A message is settled: what follows its attempt, or its end.
+pub(super) fn settled(task: &Task<'_>, settlement: &Settlement) {
+    match settlement {
+        Settlement::Done => {}
+        Settlement::Move(entry) => waits(task, "retry", &entry.queue.to_string(), task.meta.next_due),
+        Settlement::Hold(hold) => waits(task, "retry", &task.queue, Some(hold.due)),
+        Settlement::Bury(letter) => dead_letter(letter, Some(&task.trace), Some(&task.route), &task.queue),
+        Settlement::End(end, _) => ended(task, end.name()),
+    }
+    // One a message, whatever becomes of it; what went from queue to queue is told where it was first attempted.
+    if task.is_first && matches!(task.leased.queue, QueueName::Shard { .. }) {
+        message(task);
+    }
+}
+
+/// A message went on without an attempt.
+pub(super) fn moved(task: &Task<'_>, settlement: &Settlement) {
+    if let Settlement::Move(entry) = settlement {
+        waits(task, "moved", &entry.queue.to_string(), entry.due);
+    }
+}
+
+/// A callback is durable.
+pub(super) fn called_back(callback: &Entry) {
+    if let Some(listing) = &callback.listing {
+        accepted(listing, None, &callback.queue.to_string());
+    }
+}
+
+/// A message was cancelled, or has expired.
+fn ended(task: &Task<'_>, end: &str) {
     info!(
         target: TRAIL,
         {
-            event.action = "retry",
+            event.action = end,
+            trace.id = task.trace,
+            chaski.id = task.meta.id,
+            chaski.subject = task.envelope.subject,
+            chaski.client = task.client,
+            chaski.producer = task.meta.producer,
+            chaski.route = task.route,
+            chaski.queue = task.queue,
+            chaski.target = task.target,
+            chaski.target_host = task.target_host,
+            chaski.attempt = task.meta.attempts,
+            chaski.generation = task.meta.generation,
+        },
+        "{end} before it was delivered"
+    );
+}
+
+/// A message waits elsewhere now.
+fn waits(task: &Task<'_>, action: &str, queue: &str, due: Option<Timestamp>) {
+    info!(
+        target: TRAIL,
+        {
+            event.action = action,
             trace.id = task.trace,
             chaski.id = task.meta.id,
             chaski.subject = task.envelope.subject,
@@ -152,7 +205,7 @@ pub(super) fn dead_letter(
 }
 
 /// A dead letter was sent again, and its next generation is durable.
-pub(super) fn replayed(letter: &crate::dead_letter::DeadLetter, entry: &crate::ports::Entry) {
+pub(super) fn replayed(letter: &crate::dead_letter::DeadLetter, entry: &Entry) {
     let listing = entry.listing.as_ref();
     info!(
         target: TRAIL,

@@ -1,19 +1,27 @@
 //! A producer's text becomes an envelope, or a refusal that names every bad field.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::Envelope;
+use super::ask::{self, Asked};
 use super::check::{self, Checked, Mistakes};
 use crate::guard::Guard;
 use crate::json::{self, Extra, Fields};
 use crate::limits;
 use crate::problem::FieldError;
+use crate::time::Timestamp;
 
 /// What a deployment allows.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
     /// Which targets may be named.
     pub guard: &'a Guard,
+    /// When it is posted; delays are counted from here.
+    pub now: Timestamp,
+    /// The longest `timeout` that may be asked for.
+    pub max_timeout: Duration,
 }
 
 /// An envelope that may be taken, still without `meta`.
@@ -23,13 +31,13 @@ pub struct Accepted {
     pub envelope: Envelope,
     /// Its target.
     pub url: Url,
+    /// Not to be attempted before; later than now.
+    pub not_before: Option<Timestamp>,
+    /// Not to be attempted from then on.
+    pub expires_at: Option<Timestamp>,
     /// What the producer should know, for a person.
     pub warnings: Vec<String>,
 }
-
-/// Fields of the contract that this version does not honour: they are refused, never ignored.
-const NOT_SERVED: [&str; 9] =
-    ["delay", "not_before", "expires_at", "expires_in", "timeout", "retry", "callback", "failure_callback", "flow"];
 
 /// Reads one envelope of a producer. `key` is that of the header `Idempotency-Key`.
 ///
@@ -82,15 +90,21 @@ fn read(mut fields: Fields<'_>, key: Option<&str>, rules: Rules<'_>, mistakes: &
     let key = take_key(&mut fields, key, mistakes);
     let client = fields.take("client").and_then(|raw| check::client(raw, mistakes));
     let labels = fields.take("labels").and_then(|raw| check::labels(raw, mistakes));
-    refuse_not_served(&mut fields, mistakes);
+    if fields.take("meta").is_some() {
+        mistakes.wrong("/meta", "is added by Chaski, never by a producer");
+    }
+    let Asked { options, not_before, expires_at, unknown } = ask::asked(&mut fields, rules, mistakes);
     let extra = fields.rest();
     let mut warnings = Vec::new();
-    let in_message = message.as_ref().map(|(message, _)| &message.extra);
-    check_unknown(&[("", &extra), ("/message", in_message.unwrap_or(&Extra::default()))], &mut warnings, mistakes);
+    let none = Extra::default();
+    let in_message = message.as_ref().map_or(&none, |(message, _)| &message.extra);
+    let levels = [("", &extra), ("/message", in_message)];
+    check_unknown(&levels, unknown, &mut warnings, mistakes);
 
     let (Some(subject), Some((message, Some(url)))) = (subject, message) else { return None };
-    let envelope = Envelope { subject, message, key, client, labels: labels.unwrap_or_default(), meta: None, extra };
-    Some(Accepted { envelope, url, warnings })
+    let labels = labels.unwrap_or_default();
+    let envelope = Envelope { subject, message, key, client, labels, options, meta: None, extra };
+    Some(Accepted { envelope, url, not_before, expires_at, warnings })
 }
 
 fn take_message(fields: &mut Fields<'_>, rules: Rules<'_>, mistakes: &mut Mistakes) -> Option<Checked> {
@@ -126,29 +140,14 @@ fn take_key(fields: &mut Fields<'_>, header: Option<&str>, mistakes: &mut Mistak
     }
 }
 
-fn refuse_not_served(fields: &mut Fields<'_>, mistakes: &mut Mistakes) {
-    for name in NOT_SERVED {
-        if fields.take(name).is_some() {
-            mistakes.wrong(&json::join("", name), "is not served by this deployment yet");
-        }
-    }
-    if fields.take("meta").is_some() {
-        mistakes.wrong("/meta", "is added by Chaski, never by a producer");
-    }
-    // What is relaxed is asked for and given; nothing has to be remembered of it.
-    match fields.take("ordering").map(|raw| mistakes.typed::<String>("/ordering", raw, "relaxed or strict")) {
-        None | Some(None) => {}
-        Some(Some(ordering)) => match ordering.as_str() {
-            "relaxed" => {}
-            "strict" => mistakes.wrong("/ordering", "strict is not served by this deployment yet"),
-            _ => mistakes.wrong("/ordering", "must be relaxed or strict"),
-        },
-    }
-}
-
 /// Fields outside the contract travel on; they are named, limited, and checked for names that stand twice.
-fn check_unknown(levels: &[(&str, &Extra)], warnings: &mut Vec<String>, mistakes: &mut Mistakes) {
-    let mut unknown = Vec::new();
+/// `unknown` are those inside the options, which are counted with these.
+fn check_unknown(
+    levels: &[(&str, &Extra)],
+    mut unknown: Vec<String>,
+    warnings: &mut Vec<String>,
+    mistakes: &mut Mistakes,
+) {
     for (at, extra) in levels {
         for (name, raw) in extra.iter() {
             let pointer = json::join(at, name);

@@ -1,6 +1,7 @@
 //! `meta`: all that Chaski adds to an envelope. Every field is optional to a reader.
 
 use crate::history::{self, AttemptRecord, ErrorRecord};
+use crate::identity;
 use crate::json::{self, Extra, Fields, Items, Writer};
 use crate::time::Timestamp;
 
@@ -36,6 +37,16 @@ pub struct Meta {
     pub last_error: Option<ErrorRecord>,
     /// When the next attempt is due.
     pub next_due: Option<Timestamp>,
+    /// Not to be attempted before.
+    pub not_before: Option<Timestamp>,
+    /// Not to be attempted from then on.
+    pub expires_at: Option<Timestamp>,
+    /// Its number among the strict messages of its subject that were attempted, from 1.
+    pub sequence: Option<u64>,
+    /// The id of the message whose outcome it tells of.
+    pub callback_of: Option<String>,
+    /// When it was sent again; it counts as accepted then.
+    pub replayed_at: Option<Timestamp>,
     /// The route's name.
     pub route: Option<String>,
     /// The trace that it belongs to, as a `traceparent`.
@@ -60,6 +71,11 @@ impl Default for Meta {
             first_error: None,
             last_error: None,
             next_due: None,
+            not_before: None,
+            expires_at: None,
+            sequence: None,
+            callback_of: None,
+            replayed_at: None,
             route: None,
             trace: None,
             extra: Extra::default(),
@@ -71,6 +87,28 @@ impl Default for Meta {
 const ID_BYTES: usize = 255;
 
 impl Meta {
+    /// Reads what [`Meta::to_json`] wrote. `None` when the text is no object.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str::<Fields<'_>>(text).ok().map(Self::read)
+    }
+
+    /// The text of the object, as a home remembers it beside its queues.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        self.write(None)
+    }
+
+    /// The line that a message of this subject stands in. A callback has one of its own beside the subject's: who is
+    /// slow to be told must not hold up the messages.
+    #[must_use]
+    pub fn line(&self, subject: &str) -> String {
+        match self.callback_of {
+            None => identity::group_id(&self.tenant, subject),
+            Some(_) => identity::callback_group_id(&self.tenant, subject),
+        }
+    }
+
     /// Takes the fields that are understood; the others stay as they are.
     pub(super) fn read(mut fields: Fields<'_>) -> Self {
         let default = Self::default();
@@ -92,6 +130,11 @@ impl Meta {
             first_error: fields.take("first_error").and_then(Fields::read).and_then(ErrorRecord::read),
             last_error: fields.take("last_error").and_then(Fields::read).and_then(ErrorRecord::read),
             next_due: history::take_time(&mut fields, "next_due"),
+            not_before: history::take_time(&mut fields, "not_before"),
+            expires_at: history::take_time(&mut fields, "expires_at"),
+            sequence: fields.take_as("sequence"),
+            callback_of: fields.take_as("callback_of"),
+            replayed_at: history::take_time(&mut fields, "replayed_at"),
             route: fields.take_as("route"),
             trace: fields.take_as("trace"),
             extra: fields.rest(),
@@ -118,7 +161,18 @@ impl Meta {
                 writer.raw(name, &error.to_json());
             }
         }
-        writer.text_if("next_due", self.next_due.map(|at| at.to_string()).as_deref());
+        for (name, at) in [
+            ("next_due", self.next_due),
+            ("not_before", self.not_before),
+            ("expires_at", self.expires_at),
+            ("replayed_at", self.replayed_at),
+        ] {
+            writer.text_if(name, at.map(|at| at.to_string()).as_deref());
+        }
+        if let Some(sequence) = self.sequence {
+            writer.number("sequence", sequence);
+        }
+        writer.text_if("callback_of", self.callback_of.as_deref());
         writer.text_if("route", self.route.as_deref());
         writer.text_if("trace", self.trace.as_deref());
         writer.text_if("body", body);

@@ -4,14 +4,17 @@
 //! leniently as it can, because what is refused there has nobody to tell.
 
 mod accept;
+mod ask;
 mod body;
 mod check;
 mod meta;
+mod options;
 mod wire;
 
 pub use accept::{Accepted, Rules, accept};
 pub use body::Body;
 pub use meta::{META_VERSION, Meta};
+pub use options::{Callback, Options};
 pub use wire::Undecodable;
 
 use crate::json::Extra;
@@ -29,6 +32,8 @@ pub struct Envelope {
     pub client: Option<String>,
     /// Free words to find it by.
     pub labels: Vec<String>,
+    /// What it asks for beside its request.
+    pub options: Options,
     /// What Chaski added. `None` in what 1.0 wrote, and in what a producer posts.
     pub meta: Option<Meta>,
     /// Fields that are not known here; they travel on.

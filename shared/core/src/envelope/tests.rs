@@ -10,12 +10,23 @@ use crate::limits;
 use crate::problem::{FieldError, Problem};
 use crate::time::Timestamp;
 
+mod asks;
+
+/// When the stories' messages are posted.
+fn now() -> Timestamp {
+    Timestamp::parse("2026-12-01T09:00:00Z").unwrap()
+}
+
+fn rules(guard: &Guard) -> Rules<'_> {
+    Rules { guard, now: now(), max_timeout: std::time::Duration::from_secs(30) }
+}
+
 fn take(text: &str) -> Result<Accepted, Vec<FieldError>> {
     take_bytes(text.as_bytes())
 }
 
 fn take_bytes(text: &[u8]) -> Result<Accepted, Vec<FieldError>> {
-    accept(text, None, Rules { guard: &Guard::default() })
+    accept(text, None, rules(&Guard::default()))
 }
 
 fn pointers(text: &str) -> Vec<String> {
@@ -170,7 +181,7 @@ fn the_shapes_of_1_0_and_2_0_are_one() {
 
 #[test]
 fn every_mistake_is_named_at_once() {
-    let text = r#"{"subject":"a\u0000","id":"a b","client":7,"labels":["ok",""],"delay":"5s","meta":{},"ordering":"strict",
+    let text = r#"{"subject":"a\u0000","id":"a b","client":7,"labels":["ok",""],"delay":"5x","meta":{},"ordering":"loose",
         "message":{"url":"ftp://example.org","method":"TRACE","headers":{"Host":"x","X-A":1},"body":1,"body_base64":"!"}}"#;
     let expected = [
         "/client",
@@ -302,7 +313,7 @@ fn what_is_no_document_says_so() {
 fn the_key_is_one() {
     let text = |id: &str| format!(r#"{{"subject":"s",{id}"message":{{"url":"http://e.org"}}}}"#);
     let guard = Guard::default();
-    let rules = Rules { guard: &guard };
+    let rules = rules(&guard);
     let key = |id: &str, header: Option<&str>| accept(text(id).as_bytes(), header, rules).map(|a| a.envelope.key);
     assert_eq!(key(r#""id":"k","#, None).unwrap().as_deref(), Some("k"));
     assert_eq!(key("", Some("k")).unwrap().as_deref(), Some("k"));

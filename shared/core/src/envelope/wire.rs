@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::body::Body;
 use super::meta::Meta;
-use super::{DEFAULT_METHOD, Envelope, Message};
+use super::{DEFAULT_METHOD, Envelope, Message, Options};
 use crate::json::{self, Fields, Writer};
 
 /// The text is no envelope: no object with a subject and a message that has a url.
@@ -30,6 +30,7 @@ impl Envelope {
             key: fields.take_as("id"),
             client: fields.take_as("client"),
             labels: fields.take_as("labels").unwrap_or_default(),
+            options: Options::read(&mut fields),
             meta: meta.map(Meta::read),
             extra: fields.rest(),
         })
@@ -55,6 +56,7 @@ impl Envelope {
         if !self.labels.is_empty() {
             writer.raw("labels", &json::array(self.labels.iter().map(|label| json::quoted(label))));
         }
+        self.options.write(&mut writer);
         if whole {
             writer.text_if("id", self.key.as_deref());
             writer.text_if("client", self.client.as_deref());
@@ -88,7 +90,7 @@ pub(super) fn take_message<'a>(fields: &mut Fields<'a>) -> Option<&'a RawValue> 
     fields.take("message").or_else(|| fields.take("body"))
 }
 
-fn read_message(raw: &RawValue, form: Option<&str>) -> Result<Message, Undecodable> {
+pub(super) fn read_message(raw: &RawValue, form: Option<&str>) -> Result<Message, Undecodable> {
     let mut fields = Fields::read(raw).ok_or(Undecodable("its message is no object"))?;
     let url = fields.take_as("url").ok_or(Undecodable("its message has no url"))?;
     let method: Option<String> = fields.take_as("method");

@@ -10,12 +10,15 @@ use std::time::Duration;
 use url::Url;
 
 use crate::dead_letter::DeadLetter;
-use crate::ledger::{AttemptReport, Listing};
+use crate::envelope::Envelope;
+use crate::ledger::{AttemptReport, Listing, MessageState};
 use crate::queue::QueueName;
 use crate::time::Timestamp;
 
+mod control;
 mod desk;
 
+pub use control::{Admission, Ask, Control, NoControl};
 pub use desk::{
     Backup, Buried, CancelCount, Cancelled, DeadLetters, Desk, DeskError, Ledger, Pauses, QueueRecord, Queues,
     Replayed, Vitals,
@@ -47,6 +50,8 @@ pub struct Entry {
     pub group: String,
     /// Entries with the same one are one entry, within the queue's window. 43 characters of base64url.
     pub dedup: String,
+    /// Not to be seen before: given for [`QueueName::Wake`] only, where each entry is a line of its own.
+    pub due: Option<Timestamp>,
     /// What a home with a ledger lists of the message. Without it such a home reads the text; other homes
     /// have no use for it.
     pub listing: Option<Arc<Listing>>,
@@ -108,6 +113,8 @@ pub struct Leased {
     pub receives: u32,
     /// What settles or returns the lease (a receipt handle on AWS). Opaque.
     pub handle: String,
+    /// Where the text was kept while it waited, if that was not in the queue; settling lets it go there too.
+    pub kept_at: Option<String>,
 }
 
 /// The one durable change that ends a lease.
@@ -115,10 +122,36 @@ pub struct Leased {
 pub enum Settlement {
     /// Nothing is left to do; the entry may go.
     Done,
-    /// The entry is replaced by this one, which waits in a tier.
-    Retry(Entry),
+    /// The entry is replaced by this one: a retry that waits in a tier, or a message whose time has come.
+    Move(Entry),
+    /// The entry stays at the head of its line, with this envelope, and is not attempted before its time. A home
+    /// whose queue can't change an entry remembers `meta` beside it, and hides the entry when it is given back.
+    Hold(Box<Hold>),
     /// The entry is replaced by this record.
     Bury(Box<DeadLetter>),
+    /// The message is at its end without a delivery: cancelled, or expired, of which the record is kept.
+    End(MessageState, Option<Box<DeadLetter>>),
+}
+
+/// A strict message that failed, and holds up its line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hold {
+    /// With `meta` as it is now.
+    pub envelope: Envelope,
+    /// When its next attempt is due.
+    pub due: Timestamp,
+}
+
+/// What a settlement does beside ending the lease.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// The attempt that was made, if one was, for the ledger of a home that has one.
+    pub attempt: Option<&'a AttemptReport>,
+    /// The message that tells of the end. It is durable before the lease ends.
+    pub callback: Option<&'a Entry>,
+    /// Whether something of the message is remembered beside its queue, which may go with a settlement that moves
+    /// the line on.
+    pub remembered: bool,
 }
 
 /// Why a settlement did not come through. The entry is seen again, unchanged.
@@ -128,14 +161,17 @@ pub struct SettleError(pub String);
 
 /// Settling a lease.
 pub trait Settle: Send + Sync {
+    /// Whether a wait that a message asks for before a retry is rounded up to a tier, as far as the tiers go: where
+    /// any other wait costs more than a retry does.
+    const ROUNDS_TO_TIERS: bool = false;
+
     /// Makes the effect durable before the lease ends. After an error the message is seen again,
-    /// unchanged; doing the same settlement twice has the effect of doing it once. `attempt` is the one that
-    /// was made, if one was, for the ledger of a home that has one.
+    /// unchanged; doing the same settlement twice has the effect of doing it once.
     fn settle(
         &self,
         leased: &Leased,
         settlement: &Settlement,
-        attempt: Option<&AttemptReport>,
+        beside: Beside<'_>,
     ) -> impl Future<Output = Result<(), SettleError>> + Send;
 
     /// Makes entries that were not settled visible again, each after its delay, in the order given.

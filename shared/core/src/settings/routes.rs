@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::reader::Reader;
-use crate::route::{Pattern, Route, default_routes};
+use crate::route::{Ordering, Pattern, Route, default_routes};
 
 /// Queues of one route, at most: with four routes that is more than an account needs.
 const SHARDS: u32 = 64;
@@ -53,7 +53,7 @@ fn read_route(reader: &mut Reader<'_>, at: &str, mut table: Table) -> Route {
     if shards == 0 || shards > SHARDS {
         reader.wrong(&format!("{at}.shards"), format!("must be 1 to {SHARDS}"));
     }
-    refuse_unserved(reader, at, &mut table);
+    let ordering = read_ordering(reader, at, table.remove("ordering"));
     let concurrency = match table.remove("concurrency") {
         None => Some(0),
         Some(value) => value.as_integer().and_then(|n| u32::try_from(n).ok()),
@@ -64,19 +64,15 @@ fn read_route(reader: &mut Reader<'_>, at: &str, mut table: Table) -> Route {
     for name in table.keys() {
         reader.wrong(&format!("{at}.{name}"), "is not a setting");
     }
-    Route { name, pattern: Pattern::parse(&pattern), client, shards, concurrency: concurrency.unwrap_or(0) }
+    Route { name, pattern: Pattern::parse(&pattern), client, shards, ordering, concurrency: concurrency.unwrap_or(0) }
 }
 
-/// What the contract names and this version does not do is said at the start, never ignored.
-fn refuse_unserved(reader: &mut Reader<'_>, at: &str, table: &mut Table) {
-    match table.remove("ordering") {
-        None => {}
-        Some(Value::String(ordering)) if ordering == "relaxed" => {}
-        Some(Value::String(ordering)) if ordering == "strict" => {
-            reader.wrong(&format!("{at}.ordering"), "strict is not served by this version yet");
-        }
-        Some(_) => reader.wrong(&format!("{at}.ordering"), "must be relaxed or strict"),
-    }
+fn read_ordering(reader: &mut Reader<'_>, at: &str, value: Option<Value>) -> Ordering {
+    let Some(value) = value else { return Ordering::default() };
+    value.as_str().and_then(Ordering::parse).unwrap_or_else(|| {
+        reader.wrong(&format!("{at}.ordering"), "must be relaxed or strict");
+        Ordering::default()
+    })
 }
 
 fn text(reader: &mut Reader<'_>, at: &str, name: &str, value: Option<Value>) -> Option<String> {

@@ -69,7 +69,7 @@ fn every_mistake_is_named_at_once() {
         name = "retry"
         pattern = "a*"
         shards = 0
-        ordering = "strict"
+        ordering = "loose"
         client = "none"
         colour = "red"
     "#;

@@ -210,7 +210,15 @@ fn whatever_passes_ingress_is_one_item() {
             let unknown = "u".repeat(limits::UNKNOWN_FIELDS_BYTES - 8);
             let post = serde_json::json!({"subject": "s".repeat(512), "message": {"url": "https://example.org/", "body": value}, "x": unknown});
             let guard = chaski_core::guard::Guard::default();
-            let accepted = envelope::accept(post.to_string().as_bytes(), None, Rules { guard: &guard });
+            let accepted = envelope::accept(
+                post.to_string().as_bytes(),
+                None,
+                Rules {
+                    guard: &guard,
+                    now: Timestamp::from_millis(0),
+                    max_timeout: std::time::Duration::from_secs(30),
+                },
+            );
             let mut envelope = accepted.unwrap_or_else(|errors| panic!("body {n}: {errors:?}")).envelope;
             envelope.meta = Some(Meta { id: "i".repeat(36), ..Meta::default() });
             let wire = envelope.to_wire();

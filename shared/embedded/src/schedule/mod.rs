@@ -9,6 +9,7 @@
 //! there is room, going round all lines. Entries that are not due yet are never held here.
 
 mod gate;
+mod held;
 mod lease;
 mod line;
 mod pauses;
@@ -83,6 +84,10 @@ pub(crate) struct Schedule {
     spilled: bool,
     /// Whether one was spilled since the round over all lines began.
     spilled_again: bool,
+    /// Whether lines may stand in the file alone whose head is held until its time.
+    held: bool,
+    /// Whether one was met since the round over all lines began.
+    held_again: bool,
     /// Whether a round over all lines is owed: at the start, and after a pause ended.
     round_owed: bool,
     /// Whether a round runs that was owed, and has to go to its end.
@@ -111,6 +116,8 @@ impl Schedule {
             reload: Vec::new(),
             spilled: true,
             spilled_again: false,
+            held: true,
+            held_again: false,
             round_owed: true,
             round_runs: false,
             changing: HashSet::new(),
@@ -131,7 +138,7 @@ impl Schedule {
 
     /// Whether the line is here, so that what came before an entry of it needs no look into the file.
     pub(crate) fn knows(&self, line: i64) -> bool {
-        !self.spilled || self.lines.contains_key(&line)
+        self.lines.contains_key(&line) || !(self.spilled || self.held)
     }
 
     /// An entry was written. `behind` tells whether the file holds earlier ones of its line, where the line is not

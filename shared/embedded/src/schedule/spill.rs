@@ -55,6 +55,7 @@ impl Schedule {
     pub(crate) fn begin_round(&mut self) {
         self.round_runs = std::mem::take(&mut self.round_owed);
         self.spilled_again = false;
+        self.held_again = false;
         self.gates.begin_round();
     }
 
@@ -62,6 +63,7 @@ impl Schedule {
     pub(crate) fn end_round(&mut self) {
         self.round_runs = false;
         self.spilled = self.spilled_again;
+        self.held = self.held_again;
         self.gates.end_round();
     }
 
@@ -73,7 +75,11 @@ impl Schedule {
     /// Whether a line is worth being read by the loader's round: not here, not held back, not in front of a gate
     /// that has no place. What is not taken stays in the file.
     pub(crate) fn would_take(&mut self, head: &EntryRow, now: Millis) -> bool {
-        if self.lines.contains_key(&head.line) || head.due.is_some_and(|due| due > now) {
+        if self.lines.contains_key(&head.line) {
+            return false;
+        }
+        if head.due.is_some_and(|due| due > now) {
+            self.note_held();
             return false;
         }
         if self.pauses.holds(head) {

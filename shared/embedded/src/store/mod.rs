@@ -234,5 +234,6 @@ fn leased(shared: &Shared, token: Token, entry: EntryRow, receives: u32) -> Leas
         group: entry.group,
         receives,
         handle: token.to_string(),
+        kept_at: None,
     }
 }

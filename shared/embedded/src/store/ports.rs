@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use chaski_core::dead_letter::DeadLetter;
 use chaski_core::filter::{DeadLetterFilter, Listed, MessageFilter, Page, Whose};
-use chaski_core::ledger::{AttemptReport, MessageRecord};
+use chaski_core::ledger::MessageRecord;
 use chaski_core::pause::{Pause, PauseScope};
 use chaski_core::ports::{
-    Backup, Buried, CancelCount, Cancelled, DeadLetters, DeskError, Enqueue, EnqueueError, Entry, Leased, Ledger,
-    Pauses, QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
+    Backup, Beside, Buried, CancelCount, Cancelled, DeadLetters, DeskError, Enqueue, EnqueueError, Entry, Leased,
+    Ledger, Pauses, QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
 };
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -59,15 +59,10 @@ impl Enqueue for Store {
 }
 
 impl Settle for Store {
-    async fn settle(
-        &self,
-        leased: &Leased,
-        settlement: &Settlement,
-        attempt: Option<&AttemptReport>,
-    ) -> Result<(), SettleError> {
+    async fn settle(&self, leased: &Leased, settlement: &Settlement, beside: Beside<'_>) -> Result<(), SettleError> {
         let held = token(leased).and_then(|token| Some((token, self.shared().schedule().begin_settling(token)?)));
         let Some((token, held)) = held else { return Err(SettleError("its lease has run out".to_owned())) };
-        let (job, told) = SettleJob::new(token, held, settlement.clone(), attempt.cloned());
+        let (job, told) = SettleJob::new(token, held, settlement.clone(), beside);
         self.hand_in(job);
         told.await.unwrap_or_else(|_| Err(SettleError("the store has ended".to_owned())))
     }

@@ -6,9 +6,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chaski_core::pause::{Pause, PauseScope};
+use chaski_core::ports::Entry;
 use chaski_core::queue::{QueueName, Tier};
 use chaski_core::retry::TierDelays;
 use chaski_core::route::Route;
+use chaski_core::time::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::clock::millis;
@@ -105,11 +107,19 @@ impl Shared {
         now + delay + i64::try_from(mixed).unwrap_or(0) % spread
     }
 
+    /// When an entry is due in its queue; at once where this says nothing.
+    pub(crate) fn due_of(&self, entry: &Entry, now: Millis, seq: i64) -> Option<Millis> {
+        match &entry.queue {
+            QueueName::Tier(tier) => Some(self.due(*tier, now, seq)),
+            _ => entry.due.map(Timestamp::millis),
+        }
+    }
+
     /// The delay of a queue, if it is a tier.
     pub(crate) fn delay(&self, queue: &QueueName) -> Option<Duration> {
         match queue {
             QueueName::Tier(tier) => Some(self.tiers.of(*tier)),
-            QueueName::Shard { .. } | QueueName::LastNet => None,
+            QueueName::Shard { .. } | QueueName::Wake | QueueName::WakeNet | QueueName::LastNet => None,
         }
     }
 

@@ -3,7 +3,6 @@
 use chaski_core::envelope::Envelope;
 use chaski_core::ledger::Listing;
 use chaski_core::ports::{EnqueueError, Entry, Taken};
-use chaski_core::queue::QueueName;
 use chaski_core::route;
 use chaski_core::time::Timestamp;
 use rusqlite::Connection;
@@ -93,6 +92,14 @@ fn stands_behind(connection: &Connection, row: &EntryRow) -> rusqlite::Result<bo
     earlier.exists([row.line, row.seq])
 }
 
+/// Writes an entry into its queue, where the store has that; `None` when it was taken before.
+pub(super) fn take_one(transaction: &mut Transaction<'_>, entry: &Entry) -> rusqlite::Result<Option<EntryRow>> {
+    match transaction.queues().number(&entry.queue) {
+        Some(queue) => take(transaction, entry, queue),
+        None => Ok(None),
+    }
+}
+
 /// Writes an entry; `None` when it was taken before.
 fn take(transaction: &mut Transaction<'_>, entry: &Entry, queue: i64) -> rusqlite::Result<Option<EntryRow>> {
     match &entry.listing {
@@ -178,10 +185,7 @@ pub(crate) fn row_of(
     seq: i64,
     message: Option<(i64, &Listing)>,
 ) -> EntryRow {
-    let due = match &entry.queue {
-        QueueName::Tier(tier) => Some(transaction.shared.due(*tier, transaction.now, seq)),
-        QueueName::Shard { .. } | QueueName::LastNet => None,
-    };
+    let due = transaction.shared.due_of(entry, transaction.now, seq);
     EntryRow {
         seq,
         line: EntryRow::line_of(queue, &entry.group),

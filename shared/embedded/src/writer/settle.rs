@@ -2,28 +2,32 @@
 
 use chaski_core::dead_letter::DeadLetter;
 use chaski_core::ledger::{AttemptReport, MessageState};
-use chaski_core::ports::{Entry, SettleError, Settlement};
+use chaski_core::ports::{Beside, Entry, Hold, SettleError, Settlement};
 use chaski_core::queue::QueueName;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
-use super::enqueue::publish;
+use super::enqueue::{publish, take_one as take};
 use super::{Job, Transaction};
 use crate::queues::Move;
 use crate::row::{AttemptRow, EntryRow, LetterRow, state_number};
-use crate::schedule::{Held, Token};
+use crate::schedule::{Held, Millis, Token};
 use crate::store::Shared;
 
 /// One settlement.
 pub(crate) struct SettleJob {
     token: Token,
-    held: Held,
+    lease: Held,
     settlement: Settlement,
     attempt: Option<AttemptReport>,
+    /// The message that tells of the end.
+    callback: Option<Entry>,
     reply: oneshot::Sender<Result<(), SettleError>>,
     /// Whether the entry was still there.
     found: bool,
-    next: Option<EntryRow>,
+    next: Vec<EntryRow>,
+    /// When the entry is due again, where it stays.
+    held: Option<Millis>,
     ended: bool,
 }
 
@@ -32,69 +36,105 @@ impl SettleJob {
         token: Token,
         held: Held,
         settlement: Settlement,
-        attempt: Option<AttemptReport>,
+        beside: Beside<'_>,
     ) -> (Box<Self>, oneshot::Receiver<Result<(), SettleError>>) {
         let (reply, told) = oneshot::channel();
-        let job = Self { token, held, settlement, attempt, reply, found: false, next: None, ended: false };
+        let job = Self {
+            token,
+            lease: held,
+            settlement,
+            attempt: beside.attempt.cloned(),
+            callback: beside.callback.cloned(),
+            reply,
+            found: false,
+            next: Vec::new(),
+            held: None,
+            ended: false,
+        };
         (Box::new(job), told)
     }
 }
 
 impl Job for SettleJob {
     fn yields(&self) -> bool {
-        matches!(self.settlement, Settlement::Retry(_))
+        matches!(&self.settlement, Settlement::Hold(_))
+            || matches!(&self.settlement, Settlement::Move(entry) if matches!(entry.queue, QueueName::Tier(_)))
     }
 
     fn apply(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
-        self.next = None;
+        self.next.clear();
+        self.held = None;
         self.ended = true;
-        self.found = transaction.delete_entry(self.held.seq, self.held.queue)?;
+        self.found = transaction.has_entry(self.lease.seq)?;
         if !self.found {
             return Ok(());
         }
-        if let (Some(message), Some(report)) = (self.held.message, &self.attempt) {
+        if let (Some(message), Some(report)) = (self.lease.message, &self.attempt) {
             note_attempt(transaction, message, report)?;
         }
-        if !matches!(self.settlement, Settlement::Done) && cancelling(transaction, self.held.message)? {
-            return end(transaction, self.held.message, MessageState::Cancelled, self.attempt.as_ref());
+        if !matches!(self.settlement, Settlement::Done) && cancelling(transaction, self.lease.message)? {
+            transaction.delete_entry(self.lease.seq, self.lease.queue)?;
+            return end(transaction, self.lease.message, MessageState::Cancelled, self.attempt.as_ref());
+        }
+        if let Settlement::Hold(hold) = &self.settlement {
+            self.ended = false;
+            self.held = Some(hold_still(transaction, &self.lease, hold, self.attempt.as_ref())?);
+            return Ok(());
+        }
+        transaction.delete_entry(self.lease.seq, self.lease.queue)?;
+        if let Some(callback) = &self.callback {
+            self.next.extend(take(transaction, callback)?);
         }
         let attempt = self.attempt.as_ref();
         match &self.settlement {
-            Settlement::Done => end(transaction, self.held.message, MessageState::Delivered, attempt),
+            Settlement::Done => end(transaction, self.lease.message, MessageState::Delivered, attempt),
             Settlement::Bury(letter) => {
-                bury(transaction, letter, self.held.message)?;
-                match (self.held.message, attempt) {
+                bury(transaction, letter, self.lease.message)?;
+                match (self.lease.message, attempt) {
                     (Some(message), Some(report)) => {
                         transaction.note_attempt_of(message, MessageState::Dead, None, report)
                     }
                     _ => Ok(()),
                 }
             }
-            Settlement::Retry(entry) => {
+            Settlement::End(state, letter) => {
+                if let Some(letter) = letter {
+                    bury(transaction, letter, self.lease.message)?;
+                }
+                end(transaction, self.lease.message, *state, attempt)
+            }
+            Settlement::Move(entry) => {
                 self.ended = false;
-                self.next = Some(move_on(transaction, &self.held, entry, attempt)?);
+                self.next.push(move_on(transaction, &self.lease, entry, attempt)?);
                 Ok(())
             }
+            Settlement::Hold(_) => Ok(()),
         }
     }
 
     fn done(self: Box<Self>, shared: &Shared, connection: &Connection) {
         let failed = self.attempt.as_ref().is_some_and(|report| report.error.is_some());
         let now = shared.clock.now();
-        shared.rates.count(self.held.queue, Move::Out, now);
+        shared.rates.count(self.lease.queue, Move::Out, now);
         if failed {
-            shared.rates.count(self.held.queue, Move::Failed, now);
+            shared.rates.count(self.lease.queue, Move::Failed, now);
         }
-        if let Some(next) = self.next {
+        for next in self.next {
             publish(shared, connection, next);
         }
         let mut schedule = shared.schedule();
-        // Read with the schedule in hand: what the loader leaves to this line because it is due must be due here.
-        let now = shared.clock.now();
-        schedule.settled(self.token, now);
-        drop(schedule);
+        if let Some(due) = self.held {
+            schedule.hold(self.token);
+            drop(schedule);
+            shared.note_due(due);
+        } else {
+            // Read with the schedule in hand: what the loader leaves to this line because it is due must be due here.
+            let now = shared.clock.now();
+            schedule.settled(self.token, now);
+            drop(schedule);
+        }
         shared.wake_loader_if_wanted();
-        if let Some(message) = self.held.message.filter(|_| self.ended) {
+        if let Some(message) = self.lease.message.filter(|_| self.ended) {
             shared.ends.tell(message);
         }
         shared.settled();
@@ -108,6 +148,21 @@ impl Job for SettleJob {
     }
 }
 
+/// Leaves the entry at the head of its line, with its text as it is now; when it is due again.
+fn hold_still(
+    transaction: &mut Transaction<'_>,
+    lease: &Held,
+    hold: &Hold,
+    attempt: Option<&AttemptReport>,
+) -> rusqlite::Result<Millis> {
+    let due = hold.due.millis().max(transaction.now + 1);
+    transaction.rewrite_entry(lease.seq, hold.envelope.to_wire(), due)?;
+    if let (Some(message), Some(report)) = (lease.message, attempt) {
+        transaction.note_attempt_of(message, MessageState::Retrying, Some(lease.seq), report)?;
+    }
+    Ok(due)
+}
+
 /// Puts the next entry of a message in the place of the one that was at work.
 fn move_on(
     transaction: &mut Transaction<'_>,
@@ -118,10 +173,8 @@ fn move_on(
     // Every tier is a queue of the table, or the store had not opened.
     let queue = transaction.queues().number(&entry.queue).unwrap_or(held.queue);
     let seq = transaction.number();
-    let due = match &entry.queue {
-        QueueName::Tier(tier) => Some(transaction.shared.due(*tier, transaction.now, seq)),
-        QueueName::Shard { .. } | QueueName::LastNet => None,
-    };
+    let due = transaction.shared.due_of(entry, transaction.now, seq);
+    let waits = matches!(entry.queue, QueueName::Shard { .. });
     let row = EntryRow {
         seq,
         line: EntryRow::line_of(queue, &entry.group),
@@ -140,7 +193,8 @@ fn move_on(
             transaction.note_attempt_of(message, MessageState::Retrying, Some(seq), report)?;
         }
         (Some(message), None) => {
-            let values = [message, state_number(MessageState::Retrying), seq];
+            let state = if waits { MessageState::Pending } else { MessageState::Retrying };
+            let values = [message, state_number(state), seq];
             transaction.prepare("UPDATE messages SET state = ?2, entry = ?3 WHERE no = ?1")?.execute(values)?;
         }
         (None, _) => {}

@@ -10,7 +10,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use crate::finds::{FIND_COLUMNS, find_keys};
 use crate::queues::QueueTable;
 use crate::row::{
-    ENTRY_INSERT, EntryRow, IdValue, LETTER_INSERT, LetterRow, listing, readable, state_number, state_of,
+    ENTRY_COLUMNS, ENTRY_INSERT, EntryRow, IdValue, LETTER_INSERT, LetterRow, listing, readable, state_number, state_of,
 };
 use crate::schedule::Millis;
 use crate::store::Shared;
@@ -103,6 +103,25 @@ impl<'a> Transaction<'a> {
             *self.depths.entry(queue).or_default() -= 1;
         }
         Ok(deleted)
+    }
+
+    /// Whether the entry is still there.
+    pub(crate) fn has_entry(&self, seq: i64) -> rusqlite::Result<bool> {
+        self.prepare("SELECT 1 FROM entries WHERE seq = ?1")?.exists([seq])
+    }
+
+    /// Gives an entry another text and time, in its place.
+    pub(crate) fn rewrite_entry(&mut self, seq: i64, body: String, due: Millis) -> rusqlite::Result<()> {
+        let sql = format!("SELECT {ENTRY_COLUMNS} FROM entries WHERE seq = ?1");
+        let read = self.prepare(&sql)?.query_row([seq], EntryRow::read)?;
+        let row = EntryRow { body, due: Some(due), ..read.0 };
+        self.prepare("UPDATE entries SET body = ?2, due = ?3, sum = ?4 WHERE seq = ?1")?.execute(params![
+            seq,
+            row.body,
+            row.due,
+            row.sum()
+        ])?;
+        Ok(())
     }
 
     /// Whether the deduplication id, or the id of a message that is not listed any more, was taken within the time

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chaski_core::filter::{MessageFilter, Page, TargetFilter, Whose};
 use chaski_core::ledger::{Listing, MessageState};
-use chaski_core::ports::{DeskError, Enqueue, Ledger, Taken};
+use chaski_core::ports::{Beside, DeskError, Enqueue, Ledger, Taken};
 use chaski_core::queue::Tier;
 use chaski_core::time::Timestamp;
 
@@ -66,7 +66,9 @@ impl SettleWith for chaski_embedded::Store {
         status: u16,
     ) {
         use chaski_core::ports::Settle;
-        self.settle(leased, settlement, Some(&attempt(n, leased, status))).await.unwrap();
+        self.settle(leased, settlement, Beside { attempt: Some(&attempt(n, leased, status)), ..Beside::default() })
+            .await
+            .unwrap();
     }
 }
 

@@ -52,7 +52,7 @@ async fn deliver(folder: &Path) -> HashSet<String> {
             let whole = entry(&id, &id.replace('m', "s")).body;
             assert!(id.starts_with("marker") || leased.body.trim_end() == whole, "altered: {}", leased.body);
             let settled = Outcome::Done.of(&leased);
-            if chaski_core::ports::Settle::settle(&store, &leased, &settled, None).await.is_err() {
+            if chaski_core::ports::Settle::settle(&store, &leased, &settled, Default::default()).await.is_err() {
                 break;
             }
             marked = id != marker;
@@ -66,7 +66,7 @@ async fn deliver(folder: &Path) -> HashSet<String> {
             let whole = entry(&id, &id.replace('m', "s")).body;
             assert!(id.starts_with("marker") || leased.body.trim_end() == whole, "altered: {}", leased.body);
             let settled = Outcome::Done.of(&leased);
-            if chaski_core::ports::Settle::settle(&store, &leased, &settled, None).await.is_err() {
+            if chaski_core::ports::Settle::settle(&store, &leased, &settled, Default::default()).await.is_err() {
                 break;
             }
             delivered.insert(id);
@@ -417,7 +417,7 @@ async fn a_message_s_row_that_is_damaged_in_kind_or_text_ends_no_start_twice() {
             let store = Store::open(options(world.folder.path()), TestClock::at(START)).unwrap();
             while let Some(leased) = next(&store).await {
                 let done = Outcome::Done.of(&leased);
-                if chaski_core::ports::Settle::settle(&store, &leased, &done, None).await.is_err() {
+                if chaski_core::ports::Settle::settle(&store, &leased, &done, Default::default()).await.is_err() {
                     break;
                 }
                 delivered.insert(id_of(&leased));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chaski_core::filter::Whose;
 use chaski_core::pause::PauseScope;
-use chaski_core::ports::{Cancelled, Enqueue, Ledger, Pauses, Queues, Settle};
+use chaski_core::ports::{Beside, Cancelled, Enqueue, Ledger, Pauses, Queues, Settle};
 use chaski_core::queue::{QueueName, Tier};
 use chaski_embedded::Store;
 
@@ -66,7 +66,10 @@ async fn work(store: Store, log: Log) {
             log.lock().unwrap().order.entry(subject).or_default().push(id.clone());
         }
         let report = attempt(1 + u32::from(!is_first), &leased, if fails { 500 } else { 200 });
-        store.settle(&leased, &outcome.of(&leased), Some(&report)).await.unwrap();
+        store
+            .settle(&leased, &outcome.of(&leased), Beside { attempt: Some(&report), ..Beside::default() })
+            .await
+            .unwrap();
         if !fails {
             *log.lock().unwrap().delivered.entry(id).or_default() += 1;
         }

@@ -10,7 +10,7 @@ use chaski_core::filter::{Page, Whose};
 use chaski_core::history::{AttemptRecord, ErrorRecord};
 use chaski_core::identity;
 use chaski_core::ledger::{AttemptReport, KeptAnswer, Listing, MessageRecord, MessageState};
-use chaski_core::ports::{Clock, Enqueue, Entry, Leased, Ledger, Settle, SettleError, Settlement, Taken};
+use chaski_core::ports::{Beside, Clock, Enqueue, Entry, Leased, Ledger, Settle, SettleError, Settlement, Taken};
 use chaski_core::queue::{QueueName, Tier};
 use chaski_core::retry::TierDelays;
 use chaski_core::route;
@@ -155,7 +155,9 @@ impl World {
             Settlement::Done => 200,
             _ => 500,
         };
-        self.store.settle(leased, &settlement, Some(&attempt(1, leased, status))).await
+        self.store
+            .settle(leased, &settlement, Beside { attempt: Some(&attempt(1, leased, status)), ..Beside::default() })
+            .await
     }
 
     /// Leases the next entry, which has to be this message's, and settles it.
@@ -204,11 +206,12 @@ impl Outcome {
     pub(crate) fn of(self, leased: &Leased) -> Settlement {
         match self {
             Self::Done => Settlement::Done,
-            Self::Retry(tier) => Settlement::Retry(Entry {
+            Self::Retry(tier) => Settlement::Move(Entry {
                 queue: QueueName::Tier(tier),
                 body: leased.body.clone(),
                 group: leased.group.clone(),
                 dedup: format!("{}-again", leased.entry_id),
+                due: None,
                 listing: None,
             }),
             Self::Bury => Settlement::Bury(Box::new(letter(leased))),
@@ -264,6 +267,7 @@ pub(crate) fn listed(listing: Listing) -> Entry {
         body: format!(r#"{{"subject":"{}","meta":{{"id":"{id}","generation":{generation}}}}}"#, listing.subject),
         group: identity::group_id(&listing.tenant, &listing.subject),
         dedup: identity::dedup_id(id, generation, 1, 0),
+        due: None,
         listing: Some(Arc::new(listing)),
     }
 }

@@ -35,7 +35,7 @@ impl<'a> QueueShape<'a> {
             queue: record.queue.to_string(),
             route: match &record.queue {
                 QueueName::Shard { route, .. } => Some(route),
-                QueueName::Tier(_) | QueueName::LastNet => None,
+                QueueName::Tier(_) | QueueName::Wake | QueueName::WakeNet | QueueName::LastNet => None,
             },
             state: state(record),
             depth: record.depth,

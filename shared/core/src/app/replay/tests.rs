@@ -41,6 +41,7 @@ fn attempts_and_errors_begin_anew_and_the_rest_stays() {
         first_error: None,
         last_error: None,
         next_due: None,
+        replayed_at: Some(now()),
         route: Some("messages".to_owned()),
         ..old
     };
