@@ -1,6 +1,7 @@
 """Faults of the code. Each is caught by the cheapest test that can see it."""
 from .fault import (
-    AWS, CONFORMANCE, CORE, DYNAMODB, GUARDED, HOSTILE, SECRETS, SIGNED, STORE_STORIES, STORE_UNITS, TORTURE, Edit, Fault,
+    AWS, CONFORMANCE, CORE, DYNAMODB, GUARDED, HOSTILE, SECRETS, SIGNATURES, SIGNED, STORE_STORIES, STORE_UNITS, TORTURE,
+    Edit, Fault,
 )
 
 IDENTITY = "shared/core/src/identity.rs"
@@ -182,6 +183,19 @@ BOUNDARY = [
         "no_line_holds_a_planted_secret",
         "shared/core/src/app/bury.rs", "redact::answer(&answer.body, &task.envelope.message.headers)",
         "answer.body.clone()"),
+    one("signature-without-time", "a signature does not cover its time", SIGNATURES,
+        "each_attempt_is_verified_and_the_wrong_secret_is_not",
+        "shared/core/src/signing.rs", 'format!("{id}.{seconds}.")', 'format!("{id}.1614265330.")'),
+    one("signature-of-acceptance", "every attempt is signed with one and the same time", SIGNATURES,
+        "each_attempt_is_verified_and_the_wrong_secret_is_not",
+        "shared/core/src/app/attempt.rs", "request::signed(request, &task.meta.id, at, &self.settings.signing)",
+        "request::signed(request, &task.meta.id, task.meta.received_at.unwrap_or(at), &self.settings.signing)"),
+    one("rotation-cut-short", "only the current secret signs", SIGNATURES, "a_rotation_loses_no_target",
+        "shared/core/src/signing.rs", "previous: self.previous.as_ref().map(|secret| secret.0.clone())",
+        "previous: None"),
+    one("settings-line-shown", "a settings file that is no TOML is shown, with its secret", SECRETS,
+        "no_line_holds_a_planted_secret",
+        "shared/core/src/settings/reader.rs", "error.message())", "error)"),
     one("body-written-anew", "a JSON body is read and written again", CORE, "a_json_body_goes_byte_for_byte",
         "shared/core/src/envelope/wire.rs", "Some(Body::Json(text.to_owned()))",
         "serde_json::from_str::<serde_json::Value>(text).ok().map(|value| Body::Json(value.to_string()))"),

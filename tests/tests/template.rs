@@ -333,6 +333,8 @@ fn the_environment_is_small_and_known() {
         "aws.table",
         "aws.control",
         "aws.key_window",
+        "signing.secret",
+        "signing.previous",
     ]
     .map(variable)
     .into();
@@ -344,6 +346,27 @@ fn the_environment_is_small_and_known() {
         let size: usize = pairs.iter().map(|(name, value)| text(name).len() + text(value).len()).sum();
         assert!(size < 4_096 / 2, "{function}: {size} bytes of 4,096");
     }
+}
+
+#[test]
+fn signing_secrets_are_hidden_and_only_the_consumers_have_them() {
+    let template = template();
+    for (name, setting) in [("SigningSecret", "signing.secret"), ("SigningPrevious", "signing.previous")] {
+        let parameter = &template["Parameters"][name];
+        assert_eq!(parameter["NoEcho"], true, "{name}");
+        assert_eq!(text(&parameter["Default"]), "", "{name}");
+        let variable = variable(setting);
+        for (function, expected) in
+            [("ApiIngress", None), ("SqsConsumer", Some(name)), ("SqsErrorConsumer", Some(name))]
+        {
+            let own = &template["Resources"][function]["Properties"]["Environment"]["Variables"][variable.as_str()];
+            assert_eq!((!own.is_null()).then(|| text(own)).as_deref(), expected, "{function}");
+        }
+        let uses = include_str!("../../template.yaml").matches(&format!("!Ref {name}\n")).count();
+        assert_eq!(uses, 2, "{name} stands nowhere else");
+    }
+    let global = &template["Globals"]["Function"]["Environment"]["Variables"];
+    assert!(global[variable("signing.secret").as_str()].is_null());
 }
 
 #[test]
