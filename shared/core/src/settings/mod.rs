@@ -6,6 +6,7 @@ mod reader;
 mod retries;
 mod routes;
 mod serve;
+mod signing;
 
 use std::fmt;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::guard::{AddressRule, Guard, TargetRules};
 use crate::limits;
 use crate::retry::{RetryDictionary, TierDelays};
 use crate::route::Route;
+use crate::signing::Signing;
 use reader::Reader;
 
 pub use producers::{Producer, Scope};
@@ -40,6 +42,8 @@ pub struct Settings {
     pub producers: Vec<Producer>,
     /// `[[routes]]`, of which the first match wins.
     pub routes: Vec<Route>,
+    /// `[signing]`: what requests to targets are signed with.
+    pub signing: Signing,
     /// `[aws]`
     pub aws: AwsNames,
     /// What only `chaski serve` asks for: `listen`, `data`, `durability`, `[limits]`, `[retention]`, `[tls]`.
@@ -146,6 +150,7 @@ impl Settings {
             guard: read_guard(&mut reader, env(RUNTIME_API)),
             producers: producers::read(&mut reader),
             routes: routes::read(&mut reader),
+            signing: signing::read(&mut reader),
             aws: AwsNames {
                 queue_prefix: reader.text("aws.queue_prefix", ""),
                 table: reader.text("aws.table", ""),
