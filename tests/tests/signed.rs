@@ -1,8 +1,6 @@
 //! Signed calls without an SDK, against the local AWS: S3, and the window of idempotency keys over a real queue and a
 //! real table. Each story has a bucket, or a queue and a table, of its own.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by it")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};

@@ -82,7 +82,7 @@ impl<C: Clock> Known<C> {
                 Err(error) => trouble.note(&error),
             }
         }
-        trouble.tell("key_not_read", "sent without asking whether it was sent before", left);
+        trouble.tell("key_not_read", "sent without looking for an earlier one", left);
         seen
     }
 
@@ -161,7 +161,7 @@ impl Trouble {
         let rows = self.rows + left;
         if rows > 0 {
             let why = self.first.as_deref().unwrap_or("there was no time left");
-            warn!(event.action = action, chaski.count = rows, "{rows} message(s) with a key are {consequence}: {why}");
+            warn!(event.action = action, chaski.count = rows, "messages with a key, {consequence}: {rows}: {why}");
         }
     }
 }

@@ -6,6 +6,7 @@ mod reader;
 mod retries;
 mod routes;
 mod serve;
+mod signing;
 
 use std::fmt;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::guard::{AddressRule, Guard, TargetRules};
 use crate::limits;
 use crate::retry::{RetryDictionary, TierDelays};
 use crate::route::Route;
+use crate::signing::Signing;
 use reader::Reader;
 
 pub use producers::{Producer, Scope};
@@ -36,10 +38,14 @@ pub struct Settings {
     pub http: HttpSettings,
     /// `[targets]`
     pub guard: Guard,
+    /// `targets.breaker`: whether a host that keeps failing is given pauses. On.
+    pub breaker: bool,
     /// `[[producers]]`; empty when callers are checked by the platform.
     pub producers: Vec<Producer>,
     /// `[[routes]]`, of which the first match wins.
     pub routes: Vec<Route>,
+    /// `[signing]`: what requests to targets are signed with.
+    pub signing: Signing,
     /// `[aws]`
     pub aws: AwsNames,
     /// What only `chaski serve` asks for: `listen`, `data`, `durability`, `[limits]`, `[retention]`, `[tls]`.
@@ -153,8 +159,10 @@ impl Settings {
             retry: retries::read(&mut reader),
             http: read_http(&mut reader),
             guard: read_guard(&mut reader, env(RUNTIME_API)),
+            breaker: reader.boolean("targets.breaker", true),
             producers: producers::read(&mut reader),
             routes: routes::read(&mut reader),
+            signing: signing::read(&mut reader),
             aws: read_aws(&mut reader),
             serve: serve::read(&mut reader),
         };
