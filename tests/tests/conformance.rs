@@ -2,9 +2,7 @@
 //! pump that does what Lambda's mappings do. The home on one machine stands on its store. Each rule has queues and a
 //! store of its own, so they run side by side.
 
-use chaski_tests::conformance::{
-    burial, dedup, delivery, foreign, line, orders, retry, storm, strict, time,
-};
+use chaski_tests::conformance::{burial, dedup, delivery, foreign, line, orders, retry, storm, strict, time};
 use chaski_tests::home::aws::AwsHome;
 use chaski_tests::home::embedded::EmbeddedHome;
 

@@ -14,7 +14,7 @@ use anyhow::Context;
 use chaski_aws::{Clients, QueuePrefix, SqsQueues};
 use chaski_consumer::Sources;
 use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
-use chaski_core::ports::{Beside, Clock, Enqueue, Entry, Leased, Ledger, Pauses, Settle, Settlement};
+use chaski_core::ports::{Beside, Enqueue, Entry, Leased, Ledger, Pauses, Settle, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::settings::Settings;
@@ -123,13 +123,20 @@ impl AwsHome {
         self.places.all_schedules().await
     }
 
-    /// Does what a schedule does when its time has come, which is put forward to that.
+    /// Does what a schedule does when its time has come, whether it has or not.
     ///
     /// # Errors
     /// Its queue does not take it.
     pub async fn fire(&self, schedule: &Schedule) -> anyhow::Result<()> {
-        self.clock.put_forward(schedule.at.since(self.clock.now()));
         self.places.fire(schedule).await
+    }
+
+    /// The keys of the control table's rows.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub async fn rows(&self) -> anyhow::Result<Vec<String>> {
+        self.places.rows().await
     }
 
     /// The clock of everything in it but the local AWS.

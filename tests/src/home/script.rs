@@ -29,6 +29,8 @@ pub struct Attempt {
     pub number: u32,
     /// The message's generation.
     pub generation: u32,
+    /// Its number in its line, as it was told.
+    pub sequence: String,
     /// What the target was told to do.
     pub path: String,
     /// The body.
@@ -96,6 +98,7 @@ impl Target for Script {
             subject: header("chaski-subject"),
             number,
             generation: header("chaski-generation").parse().unwrap_or(0),
+            sequence: header("chaski-sequence"),
             path: path.clone(),
             body: request.body,
             status,

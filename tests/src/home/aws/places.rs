@@ -174,6 +174,16 @@ impl Places {
         }
     }
 
+    /// The keys of the control table's rows.
+    pub(super) async fn rows(&self) -> anyhow::Result<Vec<String>> {
+        let call = self.dynamodb.scan().table_name(self.control()).consistent_read(true);
+        let page = Box::pin(call.send()).await.context("reading the control table")?;
+        let key = |item: &std::collections::HashMap<String, AttributeValue>| {
+            Some(format!("{} {}", item.get("pk")?.as_s().ok()?, item.get("sk")?.as_s().ok()?))
+        };
+        page.items().iter().map(|item| key(item).context("a row without a key")).collect()
+    }
+
     fn url(&self, queue: &QueueName) -> String {
         QueuePrefix::new(self.prefix()).url(queue)
     }
