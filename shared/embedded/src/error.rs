@@ -35,6 +35,19 @@ pub enum OpenError {
         /// The latest known one.
         known: i32,
     },
+    /// An earlier version wrote it, that was never released.
+    #[error(
+        "data: the store in {folder} has format {found}, which no release wrote; this version reads format {known} \
+         alone: let the chaski that wrote it deliver what waits, and begin in another folder"
+    )]
+    Earlier {
+        /// The store's folder.
+        folder: PathBuf,
+        /// The format found.
+        found: i32,
+        /// The one that is read.
+        known: i32,
+    },
     /// The database says no.
     #[error("data: the store in {folder} can't be opened: {detail}; `chaski doctor --data {folder}` tells more")]
     Database {

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 /// What SQLite's header names the file as: "Chsk".
 pub(crate) const APPLICATION_ID: i32 = 0x4368_736b;
 /// Raised with each change of the tables; a store of a later version is not opened.
-pub(crate) const VERSION: i32 = 1;
+pub(crate) const VERSION: i32 = 2;
 
 /// The tables, with the look-ups of the message's and the dead letter's lists. Look-ups can be built anew from
 /// the rows at any time (`chaski doctor --repair`). What is large stands last: the rest is read without it.
@@ -48,6 +48,8 @@ CREATE TABLE dead_letters (
 ) STRICT;
 
 CREATE TABLE moves (dedup TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sequences (grp TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE pauses (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL, tenant TEXT NOT NULL, created_at INTEGER NOT NULL,

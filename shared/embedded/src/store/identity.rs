@@ -65,6 +65,10 @@ pub(crate) fn check(connection: &Connection, folder: &Folder) -> Result<(), Trou
         let folder = folder.path().to_owned();
         return Err(Trouble::Refused(OpenError::Later { folder, found: version, known: schema::VERSION }));
     }
+    if (1..schema::VERSION).contains(&version) {
+        let folder = folder.path().to_owned();
+        return Err(Trouble::Refused(OpenError::Earlier { folder, found: version, known: schema::VERSION }));
+    }
     if differ > 0 || version < schema::VERSION || !schema::is_whole(connection)? {
         return Err(Trouble::Database(damaged()));
     }

@@ -117,10 +117,12 @@ async fn a_missing_look_up_is_repaired_into_a_new_file() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_open_or_of_a_later_version_is_not_repaired() {
+async fn a_store_that_is_open_or_of_another_version_is_not_repaired() {
     let world = World::new();
     assert!(repair(world.folder.path(), &mut |_| ()).unwrap_err().contains("another process"));
     world.store.close();
-    change(&world.database(), "PRAGMA user_version = 2");
+    change(&world.database(), "PRAGMA user_version = 3");
     assert!(repair(world.folder.path(), &mut |_| ()).unwrap_err().contains("newer chaski"));
+    change(&world.database(), "PRAGMA user_version = 1");
+    assert!(repair(world.folder.path(), &mut |_| ()).unwrap_err().contains("has format 1"));
 }

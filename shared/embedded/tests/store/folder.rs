@@ -65,14 +65,20 @@ fn a_database_of_somebody_else_is_refused_and_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_store_of_a_later_version_is_refused_and_stays_as_it_is() {
+async fn a_store_of_another_version_is_refused_and_stays_as_it_is() {
     let world = World::new();
     world.post("m", "s").await;
     world.store.close();
-    change(&world.database(), "PRAGMA user_version = 2");
+    change(&world.database(), "PRAGMA user_version = 3");
     let error = refusal(world.folder.path());
-    assert!(matches!(error, OpenError::Later { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Later { found: 3, known: 2, .. }), "{error}");
     change(&world.database(), "PRAGMA user_version = 1");
+    let before = std::fs::read(world.database()).unwrap();
+    let error = refusal(world.folder.path());
+    assert!(matches!(error, OpenError::Earlier { found: 1, known: 2, .. }), "{error}");
+    assert!(error.to_string().contains("has format 1"), "{error}");
+    assert_eq!(std::fs::read(world.database()).unwrap(), before);
+    change(&world.database(), "PRAGMA user_version = 2");
     world.reopened().work("m", crate::world::Outcome::Done).await;
 }
 
