@@ -120,8 +120,11 @@ impl Schedule {
             // It is here and goes its own way.
             Some(false) => {}
             Some(true) if stale => self.ask(id),
-            // It was empty when it was read, and something was written since.
-            Some(true) if entries.is_empty() && self.lines.get(&id).is_some_and(|line| line.more) => self.ask(id),
+            // It was empty when it was read, and something was written since; nothing that was read by then is it.
+            Some(true) if entries.is_empty() && self.lines.get(&id).is_some_and(|line| line.more) => {
+                self.touch(id);
+                self.ask(id);
+            }
             Some(true) if !due => {
                 self.drop_line(id);
                 waits.into_iter().for_each(|queue| self.held.note(queue, id));

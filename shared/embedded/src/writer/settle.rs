@@ -233,10 +233,7 @@ fn move_on(
 }
 
 /// The host and the route of a message, as it is listed.
-fn gates_of(
-    transaction: &Transaction<'_>,
-    message: Option<i64>,
-) -> rusqlite::Result<(Option<Name>, Option<Name>)> {
+fn gates_of(transaction: &Transaction<'_>, message: Option<i64>) -> rusqlite::Result<(Option<Name>, Option<Name>)> {
     let Some(message) = message else { return Ok((None, None)) };
     let found: Option<(Option<String>, String)> = transaction
         .prepare("SELECT host, route FROM messages WHERE no = ?1")?

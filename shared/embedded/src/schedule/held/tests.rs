@@ -426,6 +426,42 @@ fn lines_that_are_held_cost_no_memory_and_writing_behind_them_no_round() {
 }
 
 #[test]
+fn what_waits_for_its_time_costs_no_memory_and_comes_when_it_is_due() {
+    const WAKE: i64 = 2;
+    let mut world = World::new();
+    world.lap();
+    for n in 0..2_000 {
+        let group = group(n);
+        let seq = world.seq + 1;
+        world.seq = seq;
+        let line = EntryRow::line_of(WAKE, &group);
+        let (due, body) = (Some(START + 60_000), "x".to_owned());
+        let entry = EntryRow {
+            seq,
+            line,
+            queue: WAKE,
+            message: Some(seq),
+            due,
+            sent_at: START,
+            group,
+            host: None,
+            route: None,
+            body,
+        };
+        world.file.entry(line).or_default().insert(seq, entry.clone());
+        world.publish(entry);
+        world.note_due(START + 60_000);
+    }
+    world.lap();
+    assert!(world.schedule.lines.is_empty() && world.schedule.held.lines.is_empty());
+    assert!(world.schedule.knows(line_of(1)), "nothing in a queue of lines waits behind one of these");
+    assert!(world.lease().is_none());
+    world.now += 60_000;
+    world.drain();
+    assert_eq!(world.ended.len(), 2_000);
+}
+
+#[test]
 fn after_a_restart_what_is_held_is_known_when_the_file_was_gone_round() {
     let mut world = held(100);
     world.restart();
