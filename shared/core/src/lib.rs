@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod app;
+pub mod breaker;
 pub mod dead_letter;
 pub mod envelope;
 pub mod filter;
@@ -26,4 +27,5 @@ pub mod route;
 pub mod secret;
 pub mod settings;
 pub mod shown_target;
+pub mod signing;
 pub mod time;

@@ -35,10 +35,10 @@ pub enum OpenError {
         /// The latest known one.
         known: i32,
     },
-    /// An earlier version wrote it, that was never released.
+    /// An earlier version wrote it, and none of those was released.
     #[error(
-        "data: the store in {folder} has format {found}, which no release wrote; this version reads format {known} \
-         alone: let the chaski that wrote it deliver what waits, and begin in another folder"
+        "data: the store in {folder} has format {found}, which was never released, and this version reads {known}; let \
+         the chaski that wrote it deliver what waits, and begin with an empty folder"
     )]
     Earlier {
         /// The store's folder.

@@ -1,6 +1,6 @@
 //! The queues of a store: their names and numbers, and how they move.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chaski_core::queue::{QueueName, Tier};
@@ -60,12 +60,6 @@ impl QueueTable {
 
     pub(crate) fn name(&self, number: i64) -> Option<&QueueName> {
         self.names.get(&number)
-    }
-
-    /// The numbers of the routes' shards, of those that are gone too.
-    pub(crate) fn shards(&self) -> HashSet<i64> {
-        let is_shard = |name: &QueueName| matches!(name, QueueName::Shard { .. });
-        self.numbers.iter().filter(|(name, _)| is_shard(name)).map(|(_, no)| *no).collect()
     }
 
     /// All numbers, in the order of lists.

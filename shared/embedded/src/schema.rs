@@ -20,7 +20,8 @@ CREATE TABLE queues (
 
 CREATE TABLE entries (
     seq INTEGER PRIMARY KEY, line INTEGER NOT NULL, queue INTEGER NOT NULL, message INTEGER, due INTEGER,
-    sent_at INTEGER NOT NULL, grp TEXT NOT NULL, host TEXT, route TEXT, body TEXT NOT NULL, sum INTEGER NOT NULL
+    sent_at INTEGER NOT NULL, grp TEXT NOT NULL, host TEXT, route TEXT, flow TEXT, body TEXT NOT NULL,
+    sum INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE messages (

@@ -10,7 +10,8 @@ use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
 use chaski_core::envelope::Envelope;
 use chaski_core::filter::{DeadLetterFilter, Page, Whose};
 use chaski_core::ports::{
-    Beside, Clock, DeadLetters, Enqueue, EnqueueError, Entry, Leased, Queues, Settle, SettleError, Settlement, Taken,
+    Beside, Clock, DeadLetters, Enqueue, EnqueueError, Entry, Leased, Ledger, Pauses, Queues, Settle, SettleError,
+    Settlement, Taken,
 };
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
@@ -95,6 +96,10 @@ impl Home for EmbeddedHome {
 
     fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    fn desk(&self) -> &(impl Ledger + Pauses) {
+        &self.store
     }
 
     async fn accept(&self, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {

@@ -212,6 +212,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
             Ok(url) => {
                 let attempt = task.meta.attempts.saturating_add(1);
                 let request = request::build(&task.envelope, &task.meta, url.clone(), &task.trace, attempt);
+                let request = request::signed(request, &task.meta.id, at, &self.settings.signing);
                 self.target.call(request, timeout).await
             }
             Err(error) => Err(CallError::Blocked(format!("the url {error}"))),

@@ -5,6 +5,8 @@ use url::Url;
 
 use crate::envelope::{Body, Envelope, Meta};
 use crate::ports::Outgoing;
+use crate::signing::Signing;
+use crate::time::Timestamp;
 use crate::{headers, identity};
 
 /// All but RFC 3986's unreserved characters.
@@ -39,6 +41,21 @@ pub(super) fn build(envelope: &Envelope, meta: &Meta, url: Url, trace: &str, att
     add(TRACEPARENT, traceparent(meta, trace, attempt));
     Outgoing { url, method: message.method.clone(), headers: sent, body: message.body.bytes().to_vec() }
 }
+
+/// Signs a request of the message with that id, where there is a secret for its target. The id is the same at every
+/// attempt, the time is each attempt's own: a target refuses what is older than it trusts.
+pub(super) fn signed(mut request: Outgoing, id: &str, at: Timestamp, signing: &Signing) -> Outgoing {
+    if let Some(keys) = request.url.host().and_then(|host| signing.keys(host)) {
+        let seconds = at.millis() / 1_000;
+        let signature = keys.sign(id, seconds, &request.body);
+        let values = [id.to_owned(), seconds.to_string(), signature];
+        request.headers.extend(WEBHOOK.map(str::to_owned).into_iter().zip(values));
+    }
+    request
+}
+
+/// The headers of Standard Webhooks. A producer may set none of that prefix.
+const WEBHOOK: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
 fn is(name: &str, other: &str) -> bool {
     name.eq_ignore_ascii_case(other)
@@ -149,5 +166,26 @@ mod tests {
         assert_eq!(body(r#","body":null"#), (b"null".to_vec(), true));
         assert_eq!(body(r#","body":"tex\u0000t""#), (b"tex\0t".to_vec(), false));
         assert_eq!(body(r#","body_base64":"/wA=""#), (vec![0xff, 0], false));
+    }
+
+    #[test]
+    fn a_request_is_signed_where_there_is_a_secret_for_its_target() {
+        let file = r#"[[signing.hosts]]
+            host = "crm.example"
+            secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw""#;
+        let signing = crate::settings::Settings::read(file, &|_| None).unwrap().signing;
+        let sent = |host: &str| {
+            // The producer's own, past the ingress, are not sent.
+            let request = built(&format!(
+                r#"{{"subject":"s","message":{{"url":"http://{host}:81/","headers":{{"Webhook-Signature":"v1,forged"}},
+                    "body":{{"test": 2432232314}}}},"meta":{{"id":"msg_p5jXN8AQM9LWM0D4loKWxJek"}}}}"#
+            ));
+            let at = Timestamp::from_millis(1_614_265_330_999);
+            let request = signed(request, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, &signing);
+            WEBHOOK.map(|name| header(&request, name).join("; "))
+        };
+        let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        assert_eq!(sent("crm.example"), ["msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", signature]);
+        assert_eq!(sent("other.example"), ["", "", ""]);
     }
 }

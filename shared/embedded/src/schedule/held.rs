@@ -12,9 +12,6 @@ const KNOWN: usize = 50_000;
 /// Lines that may stand in the file with a head that is held.
 #[derive(Debug, Default)]
 pub(super) struct HeldLines {
-    /// Queues in which a head is held, by their numbers. In the others an entry has its time from the beginning, and
-    /// what is written behind it has a later one.
-    queues: HashSet<i64>,
     lines: HashSet<i64>,
     /// Whether there may be others.
     others: bool,
@@ -32,11 +29,8 @@ impl HeldLines {
         self.others || self.lines.contains(&line)
     }
 
-    /// A line stands in the file alone, with this head, which is not due.
-    pub(super) fn note(&mut self, queue: i64, line: i64) {
-        if !self.queues.contains(&queue) {
-            return;
-        }
+    /// A line stands in the file alone, with a head that is not due.
+    fn note(&mut self, line: i64) {
         if self.lines.len() < KNOWN {
             self.lines.insert(line);
         } else if !self.lines.contains(&line) {
@@ -64,16 +58,18 @@ impl HeldLines {
 }
 
 impl Schedule {
-    /// Heads are held in these queues.
-    pub(crate) fn holding_in(mut self, queues: HashSet<i64>) -> Self {
-        self.held.queues = queues;
-        self
+    /// A line stands in the file alone, with a head that is not due. In a tier, and where messages wait for their
+    /// time, that is every entry's case: what is written behind one waits for a time of its own.
+    pub(super) fn note_held(&mut self, queue: i64, line: i64) {
+        if !self.limits.tiers.contains(&queue) && !self.limits.passing.contains(&queue) {
+            self.held.note(line);
+        }
     }
 
     /// The head stays where it is until `due`, and its line behind it. It was changed in the file.
     pub(crate) fn hold(&mut self, token: Token, due: Millis, now: Millis) {
         let Some(lease) = self.leases.remove(&token) else { return };
-        self.leave(&lease.gates);
+        self.leave(&lease.gates, now);
         self.touch(lease.line);
         if let Some(line) = self.lines.get_mut(&lease.line) {
             line.receives = 0;
@@ -82,7 +78,7 @@ impl Schedule {
             self.ask(lease.line);
         } else {
             self.drop_line(lease.line);
-            self.held.note(lease.queue, lease.line);
+            self.note_held(lease.queue, lease.line);
         }
     }
 
@@ -97,7 +93,7 @@ impl Schedule {
             return self.add(entry, true, now);
         }
         self.touch(entry.line);
-        self.held.note(entry.queue, entry.line);
+        self.note_held(entry.queue, entry.line);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::gate::Gate;
+use super::gate::GateSet;
 use super::line::Place;
 use super::{Millis, ROOM_BYTES, Schedule};
 use crate::row::EntryRow;
@@ -18,7 +18,7 @@ pub(crate) enum Offer {
 
 impl Schedule {
     /// A line with something due stands in the file alone from now on.
-    pub(super) fn spill(&mut self, gates: [Option<Gate>; 2]) {
+    pub(super) fn spill(&mut self, gates: GateSet) {
         self.mark_spilled();
         match gates.into_iter().flatten().last() {
             Some(gate) => self.gates.note_spilled(&gate),
@@ -79,15 +79,15 @@ impl Schedule {
             return false;
         }
         if head.due.is_some_and(|due| due > now) {
-            self.held.note(head.queue, head.line);
+            self.note_held(head.queue, head.line);
             return false;
         }
-        if self.pauses.holds(head) {
+        if self.is_paused(head) {
             self.mark_spilled();
             return false;
         }
         let places = self.places();
-        if let Some(gate) = Gate::of(head).into_iter().flatten().find(|gate| self.gates.crowded(gate, places)) {
+        if let Some(gate) = self.gates_of(head).into_iter().flatten().find(|gate| self.gates.crowded(gate, places)) {
             self.gates.note_spilled(&gate);
             self.mark_spilled();
             return false;
@@ -101,8 +101,8 @@ impl Schedule {
     }
 
     /// Whether an attempt of the entry may be made as far as its gates go: what is behind it is not needed before.
-    pub(crate) fn is_open(&self, entry: &EntryRow) -> bool {
-        Gate::of(entry).iter().flatten().all(|gate| self.gates.open(gate))
+    pub(crate) fn is_open(&self, entry: &EntryRow, now: Millis) -> bool {
+        self.closed(&self.gates_of(entry), entry, now).is_none()
     }
 
     /// Whether the line is here, and nothing of it is waited for: an offer would change nothing.
@@ -127,7 +127,7 @@ impl Schedule {
             }
             Some(true) if !due => {
                 self.drop_line(id);
-                waits.into_iter().for_each(|queue| self.held.note(queue, id));
+                waits.into_iter().for_each(|queue| self.note_held(queue, id));
             }
             Some(true) => {
                 let Some(line) = self.lines.get_mut(&id) else { return Offer::Taken };
@@ -140,7 +140,7 @@ impl Schedule {
                 self.insert_empty(id);
                 self.ask(id);
             }
-            None if !due => waits.into_iter().for_each(|queue| self.held.note(queue, id)),
+            None if !due => waits.into_iter().for_each(|queue| self.note_held(queue, id)),
             None if self.room_used >= ROOM_BYTES => {
                 self.mark_spilled();
                 return Offer::Full;
@@ -154,6 +154,7 @@ impl Schedule {
     /// after it is not read before the change is done.
     pub(crate) fn freeze(&mut self, id: i64) {
         self.touch(id);
+        self.hand_on(id);
         self.changing.insert(id);
         if !self.lines.contains_key(&id) {
             self.insert_empty(id);

@@ -3,7 +3,6 @@
 use chaski_core::envelope::Envelope;
 use chaski_core::ledger::Listing;
 use chaski_core::ports::{EnqueueError, Entry, Taken};
-use chaski_core::queue::QueueName;
 use chaski_core::route;
 use chaski_core::time::Timestamp;
 use rusqlite::Connection;
@@ -11,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{Job, Transaction};
 use crate::queues::Move;
-use crate::row::EntryRow;
+use crate::row::{EntryRow, FlowRow};
 use crate::store::Shared;
 
 /// The fate of each entry, in their order.
@@ -200,8 +199,6 @@ pub(crate) fn row_of(
     message: Option<(i64, &Listing)>,
 ) -> EntryRow {
     let due = transaction.shared.due_of(entry, transaction.now, seq);
-    // Who waits for its time stands at no gate, and no pause holds it: it joins its line, and is held there.
-    let listing = message.map(|(_, listing)| listing).filter(|_| entry.queue != QueueName::Wake);
     EntryRow {
         seq,
         line: EntryRow::line_of(queue, &entry.group),
@@ -210,8 +207,9 @@ pub(crate) fn row_of(
         due,
         sent_at: transaction.now,
         group: entry.group.clone(),
-        host: listing.and_then(|listing| listing.target_host.as_deref().map(Into::into)),
-        route: listing.map(|listing| listing.route.as_str().into()),
+        host: message.and_then(|(_, listing)| listing.target_host.as_deref().map(Into::into)),
+        route: message.map(|(_, listing)| listing.route.as_str().into()),
+        flow: message.and_then(|(_, listing)| Some(FlowRow::of(listing.flow.as_ref()?, &listing.tenant).into())),
         body: entry.body.clone(),
     }
 }

@@ -12,7 +12,7 @@ use super::enqueue::{publish, take_one};
 use super::{Job, Transaction};
 use crate::queues::Move;
 use crate::row::{AttemptRow, EntryRow, LetterRow};
-use crate::schedule::{Held, Millis, Name, Token};
+use crate::schedule::{Held, Millis, Token};
 use crate::store::Shared;
 
 /// One settlement.
@@ -206,15 +206,6 @@ fn move_on(
     // Every tier is a queue of the table, or the store had not opened.
     let queue = transaction.queues().number(&entry.queue).unwrap_or(lease.queue);
     let seq = transaction.number();
-    let wake = transaction.queues().number(&QueueName::Wake);
-    let (host, route) = if wake == Some(queue) {
-        // Who waits for its time stands at no gate.
-        (None, None)
-    } else if wake == Some(lease.queue) {
-        gates_of(transaction, lease.message)?
-    } else {
-        (lease.host.clone(), lease.route.clone())
-    };
     let row = EntryRow {
         seq,
         line: EntryRow::line_of(queue, &entry.group),
@@ -223,23 +214,14 @@ fn move_on(
         due: transaction.shared.due_of(entry, transaction.now, seq),
         sent_at: transaction.now,
         group: entry.group.clone(),
-        host,
-        route,
+        host: lease.host.clone(),
+        route: lease.route.clone(),
+        flow: lease.flow.clone(),
         body: entry.body.clone(),
     };
     transaction.insert_entry(&row)?;
     note_move(transaction, lease.message, seq, attempt)?;
     Ok(row)
-}
-
-/// The host and the route of a message, as it is listed.
-fn gates_of(transaction: &Transaction<'_>, message: Option<i64>) -> rusqlite::Result<(Option<Name>, Option<Name>)> {
-    let Some(message) = message else { return Ok((None, None)) };
-    let found: Option<(Option<String>, String)> = transaction
-        .prepare("SELECT host, route FROM messages WHERE no = ?1")?
-        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    Ok(found.map_or((None, None), |(host, route)| (host.map(Into::into), Some(route.into()))))
 }
 
 /// The message waits in this entry now; after an attempt it is retrying.

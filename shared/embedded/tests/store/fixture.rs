@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use chaski_core::filter::Whose;
+use chaski_core::flow::Flow;
 use chaski_core::ledger::{Listing, MessageState};
 use chaski_core::pause::PauseScope;
 use chaski_core::ports::{Backup, Beside, DeadLetters, Enqueue, Entry, Ledger, Pauses, Queues, Settle};
@@ -35,6 +36,7 @@ async fn write() -> World {
             producer: "crm".to_owned(),
             client: Some("108".to_owned()),
             labels: vec!["invoice".to_owned(), subject.to_owned()],
+            flow: (subject == "retrying").then(|| Flow::new("crm", Some(10), None, Some(2)).unwrap()),
             ..listing(id, subject)
         };
         world.store.enqueue(listed(own)).await.unwrap();
@@ -102,6 +104,8 @@ async fn a_store_of_format_2_is_found_whole() {
     );
     let depth: u64 = world.store.queues().await.unwrap().iter().map(|queue| queue.depth).sum();
     assert_eq!(depth, 7);
+
+    assert_eq!(world.sql("SELECT count(*) FROM entries WHERE flow = '10/1s 2 tenant' || char(9) || 'crm'"), 1);
 
     // And it goes on.
     world.work(&id(5), Outcome::Done).await;

@@ -18,6 +18,7 @@ mod full;
 mod identity;
 mod ledger;
 mod pauses;
+mod protecting;
 mod recovery;
 mod replay;
 mod retention;

@@ -12,6 +12,7 @@ use super::*;
 use crate::schedule::{LINE_ENTRIES, Limits, PauseSet, Wants};
 
 const QUEUE: i64 = 1;
+const WAKE: i64 = 2;
 const LINES: usize = 4;
 const START: Millis = 1_000_000;
 
@@ -55,8 +56,8 @@ struct World {
 }
 
 fn schedule() -> Schedule {
-    let limits = Limits { total: 8, per_host: 2, lease: 100_000_000, ..Limits::default() };
-    Schedule::new(limits, PauseSet::default()).holding_in([QUEUE].into())
+    let limits = Limits { total: 8, per_host: 2, lease: 100_000_000, passing: [WAKE].into(), ..Limits::default() };
+    Schedule::new(limits, PauseSet::default())
 }
 
 fn group(line: usize) -> String {
@@ -98,6 +99,7 @@ impl World {
             group: group(line),
             host: Some(format!("h{}", line % 2).into()),
             route: Some("messages".into()),
+            flow: None,
             body: "x".to_owned(),
         };
         self.file.entry(entry.line).or_default().insert(entry.seq, entry.clone());
@@ -156,7 +158,7 @@ impl World {
             return;
         }
         let (token, entry) = self.leases.remove(which % self.leases.len());
-        assert!(self.schedule.begin_settling(token).is_some(), "its lease holds");
+        assert!(self.schedule.begin_settling(token, None, self.now).is_some(), "its lease holds");
         let line = self.file.get_mut(&entry.line).expect("its line is in the file");
         match held {
             Some(held) => {
@@ -175,7 +177,7 @@ impl World {
     fn give_back(&mut self, which: usize, span: Millis) {
         if !self.leases.is_empty() {
             let (token, _) = self.leases.remove(which % self.leases.len());
-            self.schedule.give_back(token, self.now + span);
+            self.schedule.give_back(token, self.now + span, self.now);
         }
     }
 
@@ -427,7 +429,6 @@ fn lines_that_are_held_cost_no_memory_and_writing_behind_them_no_round() {
 
 #[test]
 fn what_waits_for_its_time_costs_no_memory_and_comes_when_it_is_due() {
-    const WAKE: i64 = 2;
     let mut world = World::new();
     world.lap();
     for n in 0..2_000 {
@@ -446,6 +447,7 @@ fn what_waits_for_its_time_costs_no_memory_and_comes_when_it_is_due() {
             group,
             host: None,
             route: None,
+            flow: None,
             body,
         };
         world.file.entry(line).or_default().insert(seq, entry.clone());
@@ -477,17 +479,15 @@ fn after_a_restart_what_is_held_is_known_when_the_file_was_gone_round() {
 
 #[test]
 fn of_too_many_held_lines_it_is_known_that_there_are_others() {
-    let mut held = HeldLines { queues: [QUEUE].into(), ..HeldLines::default() };
+    let mut held = HeldLines::default();
     let many = i64::try_from(KNOWN).unwrap();
-    (0..many).for_each(|line| held.note(QUEUE, line));
+    (0..many).for_each(|line| held.note(line));
     assert!(held.may_have(0) && !held.may_have(many));
-    held.note(2, many);
-    assert!(!held.may_have(many), "in other queues nothing is held");
-    held.note(QUEUE, many);
+    held.note(many);
     assert!(held.may_have(many) && held.may_have(many + 1));
     held.begin_round();
     held.forget(0);
-    (1..=many).for_each(|line| held.note(QUEUE, line));
+    (1..=many).for_each(|line| held.note(line));
     held.end_round();
     assert!(held.may_have(many) && !held.may_have(many + 1));
 }
