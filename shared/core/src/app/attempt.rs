@@ -272,8 +272,9 @@ impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
         };
         let callback =
             end.and_then(|end| callback_of(&task.envelope, &task.meta, end, answer, &self.settings.routes, now));
+        let sequence = task.meta.sequence.filter(|_| task.is_strict());
         let remembered = task.remembered.then_some(&task.meta);
-        let beside = Beside { attempt, callback: callback.as_ref(), remembered };
+        let beside = Beside { attempt, callback: callback.as_ref(), sequence, remembered };
         match self.settle.settle(task.leased, &settlement, beside).await {
             Ok(()) => {}
             // What its line is to remember can't be kept: it does not stop with that, and the attempt was none.

@@ -53,7 +53,7 @@ async fn each_line_is_numbered_without_a_gap_and_who_asks_again_gets_his_number(
         assert_eq!(counting.sequence(&leased(group, "h"), id, 1).await, Some(number), "{group} {id}");
     }
     assert_eq!(counting.sequence(&leased("g", "h"), "d", 2).await, Some(4), "a replay is another message");
-    world.fake.calls();
+    let _ = world.fake.calls();
     assert_eq!(world.control.sequence(&leased("g", "h"), "e", 1).await, None);
     assert!(world.fake.calls().is_empty(), "where nobody counts nothing is written");
 }
