@@ -260,4 +260,26 @@ WINDOW = [
         "shared/signed/src/s3/object.rs", "Ok(None) if self.read != self.length =>", "Ok(None) if self.read > self.length =>"),
 ]
 
-FAULTS = IDS + LINES + DURABILITY + RETRIES + BOUNDARY + STORE + WINDOW
+CONTROL = "shared/dynamodb/src/control/mod.rs"
+KNOWN = "shared/dynamodb/src/control/known.rs"
+
+ORDERED = [
+    one("cancel-what-comes-later", "a mark meets what was accepted after it", CORE,
+        "a_mark_meets_what_was_accepted_before_it_until_it_ends",
+        "shared/core/src/orders.rs", "accepted_at <= self.cut_off", "accepted_at >= Timestamp::default()"),
+    one("pause-not-asked-again", "a pause that ended while a head was remembered holds it", DYNAMODB,
+        "a_head_whose_pause_has_ended_meanwhile_is_shown",
+        CONTROL, "table.stands(pause).await", "table.stands(pause).await.map(|_| true)"),
+    one("orders-stand-for-ever", "a table that is down keeps a pause", DYNAMODB,
+        "the_last_answer_stands_while_the_table_is_down_and_not_for_ever",
+        KNOWN, "read.age(now) >= STANDS", "read.age(now) >= STANDS * 1_000"),
+    one("orders-of-a-frozen-process", "a process that was frozen believes what it read before", DYNAMODB,
+        "the_table_is_read_once_a_second_whoever_asks",
+        KNOWN, "now.elapsed.saturating_sub(self.elapsed).max(wall)",
+        "now.elapsed.saturating_sub(self.elapsed).max(wall / 1_000_000)"),
+    one("cancel-more-than-meant", "a mark that lost a part of its filter is followed", DYNAMODB,
+        "what_is_not_understood_orders_nothing",
+        "shared/dynamodb/src/control/row.rs", "(mark.id == id).then_some(mark)", "{ let _ = id; Some(mark) }"),
+]
+
+FAULTS = IDS + LINES + DURABILITY + RETRIES + BOUNDARY + STORE + WINDOW + ORDERED
