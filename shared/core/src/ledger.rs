@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::envelope::{Envelope, Meta};
 use crate::history::{AttemptRecord, ErrorRecord};
+use crate::ports::KeptBody;
 use crate::shown_target::shown_target_of;
 use crate::time::Timestamp;
 
@@ -89,6 +90,8 @@ pub struct Listing {
     pub target_host: Option<String>,
     /// When it was accepted.
     pub received_at: Timestamp,
+    /// Its body, where that is kept beside the queue.
+    pub body: Option<KeptBody>,
 }
 
 impl Listing {
@@ -120,6 +123,7 @@ impl Listing {
             target,
             target_host,
             received_at: meta.received_at.unwrap_or(now),
+            body: KeptBody::of(&envelope.message.body),
         }
     }
 }

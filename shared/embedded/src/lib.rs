@@ -25,4 +25,4 @@ pub use doctor::{Finding, Report, examine};
 pub use error::{OpenError, StoreError};
 pub use folder::{DATABASE, Folder};
 pub use repair::{Repaired, repair};
-pub use store::{Options, Store};
+pub use store::{Options, ReceiveError, Receiving, Store};

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 /// What SQLite's header names the file as: "Chsk".
 pub(crate) const APPLICATION_ID: i32 = 0x4368_736b;
 /// Raised with each change of the tables; a store of a later version is not opened.
-pub(crate) const VERSION: i32 = 1;
+pub(crate) const VERSION: i32 = 2;
 
 /// The tables, with the look-ups of the message's and the dead letter's lists. Look-ups can be built anew from
 /// the rows at any time (`chaski doctor --repair`). What is large stands last: the rest is read without it.
@@ -49,6 +49,15 @@ CREATE TABLE dead_letters (
 
 CREATE TABLE moves (dedup TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
+CREATE TABLE bodies (
+    no INTEGER PRIMARY KEY, reference TEXT NOT NULL, bytes INTEGER NOT NULL, pieces INTEGER NOT NULL,
+    sum INTEGER NOT NULL, state INTEGER NOT NULL, message INTEGER, at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE body_pieces (
+    no INTEGER PRIMARY KEY, size INTEGER NOT NULL, sum INTEGER NOT NULL, bytes BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE pauses (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL, tenant TEXT NOT NULL, created_at INTEGER NOT NULL,
     UNIQUE (kind, value, tenant)
@@ -67,6 +76,9 @@ CREATE INDEX dead_letters_order ON dead_letters (accepted_no, no);
 CREATE INDEX dead_letters_subject ON dead_letters (subject, entry_sent_at, no) WHERE subject IS NOT NULL;
 CREATE INDEX dead_letters_host ON dead_letters (host, entry_sent_at, no) WHERE host IS NOT NULL;
 CREATE INDEX moves_at ON moves (at);
+CREATE UNIQUE INDEX bodies_reference ON bodies (reference) WHERE state IN (0, 2);
+CREATE INDEX bodies_message ON bodies (message) WHERE message IS NOT NULL;
+CREATE INDEX bodies_loose ON bodies (at) WHERE message IS NULL;
 ";
 
 /// Whether the file has all the tables and look-ups, as they are made. What somebody has added does not count.

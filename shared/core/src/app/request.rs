@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use crate::envelope::{Body, Envelope, Meta};
+use crate::envelope::{Envelope, Form, Meta};
 use crate::ports::Outgoing;
 use crate::{headers, identity};
 
@@ -23,7 +23,7 @@ pub(super) fn build(envelope: &Envelope, meta: &Meta, url: Url, trace: &str, att
             sent.push((name.to_owned(), value));
         }
     };
-    if matches!(message.body, Body::Json(_)) {
+    if message.body.form() == Form::Json {
         add("content-type", "application/json".to_owned());
     }
     add("user-agent", concat!("chaski/", env!("CARGO_PKG_VERSION")).to_owned());
@@ -37,7 +37,7 @@ pub(super) fn build(envelope: &Envelope, meta: &Meta, url: Url, trace: &str, att
         add("chaski-sequence", sequence);
     }
     add(TRACEPARENT, traceparent(meta, trace, attempt));
-    Outgoing { url, method: message.method.clone(), headers: sent, body: message.body.bytes().to_vec() }
+    Outgoing { url, method: message.method.clone(), headers: sent, body: message.body.bytes().to_vec().into() }
 }
 
 fn is(name: &str, other: &str) -> bool {
@@ -86,6 +86,8 @@ fn hex(bytes: &[u8], count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn built(json: &str) -> Outgoing {
@@ -105,7 +107,6 @@ mod tests {
                 "meta":{"id":"m-1","generation":2}}"#,
         );
         assert_eq!(request.method, "POST");
-        assert_eq!(request.body, b"{ \"a\" : 1.0 }");
         assert_eq!(header(&request, "content-type"), ["application/json"]);
         assert_eq!(header(&request, "x-a"), ["1"]);
         assert_eq!(header(&request, "chaski-id"), ["m-1"]);
@@ -115,6 +116,7 @@ mod tests {
         assert_eq!(header(&request, "idempotency-key"), ["m-1"]);
         assert!(header(&request, "user-agent")[0].starts_with("chaski/"));
         assert_eq!(header(&request, TRACEPARENT)[0].len(), 55);
+        assert_eq!(request.body.read().now_or_never().unwrap().unwrap(), b"{ \"a\" : 1.0 }");
     }
 
     #[test]
@@ -143,7 +145,7 @@ mod tests {
             let request =
                 built(&format!(r#"{{"subject":"s","message":{{"url":"http://e.org"{message}}},"meta":{{"id":"m"}}}}"#));
             let typed = !header(&request, "content-type").is_empty();
-            (request.body, typed)
+            (request.body.read().now_or_never().unwrap().unwrap(), typed)
         };
         assert_eq!(body(""), (vec![], false));
         assert_eq!(body(r#","body":null"#), (b"null".to_vec(), true));
