@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chaski_core::app::{Caller, Dispatcher, Ingress, Post};
 use chaski_core::logger::{self, Service};
 use chaski_core::ports::{
@@ -20,6 +22,13 @@ use chaski_system::{SystemChance, SystemClock};
 use chaski_tests::world::target::Target;
 
 const MARKER: &str = "planted-secret";
+/// Signing secrets, of bytes that begin with the marker.
+const SIGNING: [&str; 2] = ["planted-secret-that-signs-now", "planted-secret-that-signed-before"];
+
+/// As the settings hold it.
+fn signing_secret(bytes: &str) -> String {
+    format!("whsec_{}", STANDARD.encode(bytes))
+}
 
 #[derive(Clone, Default)]
 struct Page(Arc<Mutex<Vec<u8>>>);
@@ -71,7 +80,9 @@ fn no_line_holds_a_planted_secret() {
 
     let log = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("\"event.action\":\"accepted\"") && log.contains("\"event.action\":\"dead_letter\""), "{log}");
-    let told: Vec<&str> = log.lines().filter(|line| line.contains(MARKER)).collect();
+    let encoded = SIGNING.map(|bytes| STANDARD.encode(bytes));
+    let tells = |line: &str| line.contains(MARKER) || encoded.iter().any(|secret| line.contains(secret));
+    let told: Vec<&str> = log.lines().filter(|line| tells(line)).collect();
     assert!(told.is_empty(), "{told:#?}");
 
     let settled = memory.settled.lock().unwrap();
@@ -84,7 +95,15 @@ fn no_line_holds_a_planted_secret() {
 async fn a_message_s_life() -> Memory {
     let target = Target::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let file = format!("[targets]\nallow = [\"{}\"]\n[http]\ntimeout = \"2s\"", target.address);
-    let settings = Arc::new(Settings::read(&file, &|_| None).unwrap());
+    let [secret, previous] = SIGNING.map(signing_secret);
+    let signing = format!("[signing]\nsecret = \"{secret}\"\nprevious = \"{previous}\"");
+    let settings = Arc::new(Settings::read(&format!("{file}\n{signing}"), &|_| None).unwrap());
+    tracing::error!("{settings:?}");
+    // Of every kind of mistake: what is no secret, and a file that is no TOML beside it.
+    for wrong in [signing.replace("whsec_", "whsec"), signing.replace('=', "=\n"), format!("{signing}\n{signing}")] {
+        let error = Settings::read(&wrong, &|_| None).unwrap_err();
+        tracing::error!("{error} {error:?}");
+    }
     let memory = Memory::default();
     let ingress = Ingress::new(settings.clone(), memory.clone(), SystemClock::start(), SystemChance);
     let url = format!("{}?token={MARKER}-query#{MARKER}-fragment", target.url("secrets", "echo/500"));
@@ -119,6 +138,8 @@ async fn a_message_s_life() -> Memory {
             entry = next.clone();
         }
     }
-    assert_eq!(target.calls("secrets").len(), 6);
+    let calls = target.calls("secrets");
+    assert_eq!(calls.len(), 6);
+    assert!(calls.iter().all(|call| call.header("webhook-signature").split(' ').count() == 2), "{calls:#?}");
     memory
 }

@@ -2,14 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by it")]
 
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chaski_core::identity;
 use chaski_core::route::shard_of;
+use chaski_tests::world::oracle;
 
 const SUBJECTS: u32 = 10_000;
 const ORACLE: &str =
@@ -30,18 +27,9 @@ fn subject(n: u32) -> String {
 
 #[test]
 fn ten_thousand_subjects_are_where_another_murmur3_puts_them() {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/oracles/bin/python");
-    assert!(python.exists(), "the oracle is not installed: run `make test`, or `make setup` first");
     let subjects: Vec<String> = (0..SUBJECTS).map(subject).collect();
-    let mut oracle =
-        Command::new(python).args(["-c", ORACLE]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let lines: String = subjects.iter().map(|subject| STANDARD.encode(subject) + "\n").collect();
-    let mut stdin = oracle.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()).unwrap());
-    let said = oracle.wait_with_output().unwrap();
-    writer.join().unwrap();
-    assert!(said.status.success());
-    let hashes: Vec<u32> = String::from_utf8(said.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    let hashes: Vec<u32> = oracle::ask(ORACLE, &lines).unwrap().iter().map(|line| line.parse().unwrap()).collect();
     assert_eq!(hashes.len(), subjects.len());
     for (subject, hash) in subjects.iter().zip(hashes) {
         for shards in [1, 4, 7, 64] {

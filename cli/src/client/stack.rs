@@ -8,7 +8,7 @@ use chaski_aws::SqsQueues;
 use chaski_core::api::{Api, Door, Request, handle};
 use chaski_core::app::Ingress;
 use chaski_core::limits;
-use chaski_dynamodb::Records;
+use chaski_dynamodb::{ControlTable, Records};
 use chaski_operator::{Account, Stack, StackDesk};
 use chaski_system::{SystemChance, SystemClock};
 use reqwest::header::HeaderMap;
@@ -46,11 +46,13 @@ impl StackDoor {
         let signer = (!stack.keyed).then(|| account.signer("execute-api"));
         let front = Http::new(&url, key.filter(|_| stack.keyed), signer)?;
         let (clients, clock) = (account.clients(), SystemClock::start());
-        let records = Records::new(chaski_dynamodb::client(clients), stack.table.as_str());
-        let desk = StackDesk::new(&stack, clients.sqs(), records, clock);
+        let dynamodb = chaski_dynamodb::client(clients);
+        let records = Records::new(dynamodb.clone(), stack.table.as_str());
+        let control = stack.control.as_deref().map(|table| ControlTable::new(dynamodb, table));
+        let desk = StackDesk::new(&stack, clients.sqs(), records, control, clock);
         let queues = SqsQueues::new(clients.sqs(), stack.queues.clone());
         let ingress = Ingress::new(Arc::new(stack.settings), queues, clock, SystemChance);
-        let door = Door { body_bytes: limits::EVENT_BYTES, local: false };
+        let door = Door { body_bytes: limits::EVENT_BYTES, local: false, tls: true };
         Ok(Self { front, desk: Api::new(ingress, Some(desk), door), shown: format!("the stack {name}") })
     }
 

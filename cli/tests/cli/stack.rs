@@ -12,6 +12,7 @@ fn aws(authorization: &'static str) -> impl Fn(&Asked) -> Told + Send + Sync {
         let here = asked.header("host").unwrap_or_default();
         match asked.header("x-amz-target").unwrap_or_default() {
             "DynamoDB_20120810.Query" => return told(200, r#"{"Items":[]}"#),
+            "DynamoDB_20120810.PutItem" | "DynamoDB_20120810.DeleteItem" => return told(200, "{}"),
             "AmazonSQS.GetQueueAttributes" => {
                 return told(
                     200,
@@ -33,6 +34,7 @@ fn aws(authorization: &'static str) -> impl Fn(&Asked) -> Told + Send + Sync {
             ("Authorization", authorization.to_owned()),
             ("QueuePrefix", format!("http://{here}/1/chaski-dev-")),
             ("TableName", "chaski-dev-dead-letters".to_owned()),
+            ("ControlTableName", "chaski-dev-control".to_owned()),
             ("Route0", r#"{name = "all", pattern = "*", shards = 1}"#.to_owned()),
         ];
         let member = |(key, value): &(&str, String)| {
@@ -81,6 +83,47 @@ fn an_empty_table_is_an_empty_list() {
     let json = ask(&server, &["dead-letters", "list", "--from", "1d", "--stack", "chaski-dev", "--json"]).quietly();
     assert!(json.starts_with(r#"{"items":[]"#), "{json}");
     assert!(server.asked().iter().all(|asked| asked.header("x-amz-target") != Some("DynamoDB_20120810.Scan")));
+}
+
+/// What was put into the control table, as the names of its attributes.
+fn put(server: &Server) -> Vec<serde_json::Value> {
+    let puts =
+        server.asked().into_iter().filter(|asked| asked.header("x-amz-target") == Some("DynamoDB_20120810.PutItem"));
+    let puts = puts.map(|asked| serde_json::from_str::<serde_json::Value>(&asked.body).unwrap());
+    puts.map(|put| put["Item"].clone()).collect()
+}
+
+#[test]
+fn what_is_ordered_stands_in_the_control_table() {
+    let server = Server::start(aws("iam"));
+    let said = ask(&server, &["pause", "--target", "Example.org", "--stack", "chaski-dev"]).quietly();
+    assert!(said.starts_with("target example.org paused: "), "{said}");
+    let said = ask(&server, &["messages", "cancel", "m-1", "--stack", "chaski-dev"]).quietly();
+    assert_eq!(said, "m-1 is being cancelled: no other attempt is made than one that runs now\n");
+    let all = ["messages", "cancel", "--label", "import-7", "--stack", "chaski-dev", "--yes"];
+    let said = ask(&server, &all).quietly();
+    assert_eq!(said, "all messages that fit are being cancelled, each when its attempt is due\n");
+    let json: serde_json::Value =
+        serde_json::from_str(&ask(&server, &[&all[..], &["--json"]].concat()).quietly()).unwrap();
+    assert_eq!(json, serde_json::json!({"matched": null, "cancelled": 0, "cancelling": 0}));
+    let put = put(&server);
+    let texts = |name: &str| put.iter().map(|item| item[name]["S"].as_str()).collect::<Vec<_>>();
+    assert_eq!(texts("pk"), [Some("orders"); 4]);
+    assert_eq!(texts("value"), [Some("example.org"), None, None, None]);
+    assert_eq!(texts("message"), [None, Some("m-1"), None, None]);
+    assert_eq!(texts("label"), [None, None, Some("import-7"), Some("import-7")]);
+}
+
+#[test]
+fn what_nobody_counts_is_refused_and_not_made_up() {
+    let server = Server::start(aws("iam"));
+    for arguments in [&["--label", "l", "--dry-run"][..], &["--state", "retrying", "--yes"]] {
+        let ran = ask(&server, &[&["messages", "cancel", "--stack", "chaski-dev"], arguments].concat());
+        assert!(ran.code == 1 && ran.err.contains("keeps no list"), "{arguments:?}: {ran:?}");
+    }
+    assert!(put(&server).is_empty());
+    let ran = ask(&server, &["resume", "nobody", "--stack", "chaski-dev"]);
+    assert!(ran.code == 1 && ran.err.contains("no such pause"), "{ran:?}");
 }
 
 #[test]

@@ -18,4 +18,4 @@ pub use client::{CALL, ClientError, Clients, retries, timeouts};
 pub use failure::describe;
 pub use queue_url::QueuePrefix;
 pub use settings::{AwsSettings, AwsSettingsError};
-pub use sqs_queues::SqsQueues;
+pub use sqs_queues::{SqsQueues, VISIBILITY_ENTRIES};

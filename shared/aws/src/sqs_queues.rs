@@ -6,7 +6,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry};
-use chaski_core::ports::{Enqueue, EnqueueError, Entry, Leased, Taken};
+use chaski_core::ports::{DeskError, Enqueue, EnqueueError, Entry, Leased, Taken};
 use chaski_core::queue::QueueName;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -21,7 +21,7 @@ const ALL: Duration = Duration::from_secs(24);
 /// Making entries visible again, all calls together: a comfort must not use up the function's time.
 const GIVE_BACK: Duration = Duration::from_millis(1_500);
 /// Entries of one call that changes visibilities (SQS).
-const VISIBILITY_ENTRIES: usize = 10;
+pub const VISIBILITY_ENTRIES: usize = 10;
 
 /// The FIFO queues of one stack. Entries carry no message attributes: everything a reader needs stands in
 /// the envelope, and attributes would count to the size.
@@ -29,13 +29,22 @@ const VISIBILITY_ENTRIES: usize = 10;
 pub struct SqsQueues {
     client: Client,
     prefix: QueuePrefix,
+    /// All calls of one [`Enqueue::enqueue_all`] together.
+    all: Duration,
 }
 
 impl SqsQueues {
     /// The queues whose URLs begin with `prefix`.
     #[must_use]
     pub fn new(client: Client, prefix: QueuePrefix) -> Self {
-        Self { client, prefix }
+        Self { client, prefix, all: ALL }
+    }
+
+    /// The same queues, with less time for a call of many, where something else takes its share of what the port
+    /// promises.
+    #[must_use]
+    pub fn leaving(self, share: Duration) -> Self {
+        Self { all: self.all.saturating_sub(share), ..self }
     }
 
     /// What the queues' URLs begin with.
@@ -107,6 +116,28 @@ impl SqsQueues {
         }
     }
 
+    /// Makes what was hidden visible at once: at most [`VISIBILITY_ENTRIES`] of one queue, by their receipt handles.
+    /// A handle that is not the entry's last one changes nothing: the entry was seen since.
+    ///
+    /// # Errors
+    /// The queue does not answer, or the caller may not.
+    pub async fn show(&self, queue: &QueueName, handles: &[&str]) -> Result<(), DeskError> {
+        let changes = handles.iter().enumerate().map(|(n, handle)| {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(n.to_string());
+            entry.receipt_handle(*handle).visibility_timeout(0).build()
+        });
+        let changes =
+            changes.collect::<Result<Vec<_>, _>>().map_err(|error| DeskError::Unavailable(error.to_string()))?;
+        let call = self.client.change_message_visibility_batch().queue_url(self.prefix.url(queue));
+        call.set_entries(Some(changes)).send().await.map(drop).map_err(|error| {
+            let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
+            DeskError::Platform {
+                denied: code.contains("AccessDenied"),
+                words: format!("the queue {queue}: {}", describe(&error)),
+            }
+        })
+    }
+
     /// Makes entries visible again, each after its delay; see `Settle::give_back`.
     pub async fn give_back(&self, entries: &[(&Leased, Duration)]) {
         let queues = by_queue(entries.iter().map(|(leased, _)| &leased.queue));
@@ -142,7 +173,7 @@ impl Enqueue for SqsQueues {
     }
 
     async fn enqueue_all(&self, entries: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
-        let until = Instant::now() + ALL;
+        let until = Instant::now() + self.all;
         let queues = by_queue(entries.iter().map(|entry| &entry.queue)).into_iter().map(|(queue, places)| {
             let its = places.into_iter().filter_map(|place| Some((place, entries.get(place)?)));
             self.send(queue, Lanes::new(its), until)

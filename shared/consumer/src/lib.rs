@@ -6,8 +6,7 @@ use std::sync::Arc;
 use aws_lambda_events::sqs::SqsEvent;
 use chaski_aws::{AwsSettings, Clients, QueuePrefix, SqsQueues};
 use chaski_core::app::Dispatcher;
-use chaski_core::ports::NoControl;
-use chaski_dynamodb::{AwsSettle, DeadLetters};
+use chaski_dynamodb::{AwsControl, AwsSettle, ControlTable, DeadLetters};
 use chaski_http::HttpTarget;
 use chaski_lambda::{handle_batch, start, until};
 use chaski_system::SystemClock;
@@ -23,9 +22,12 @@ pub async fn run(service: &'static str) -> anyhow::Result<()> {
     let clients = Clients::new(AwsSettings::read(|name| std::env::var(name).ok())?)?;
     let prefix = QueuePrefix::new(settings.aws.queue_prefix.as_str());
     let queues = SqsQueues::new(clients.sqs(), prefix.clone());
-    let dead_letters = DeadLetters::new(chaski_dynamodb::client(&clients), settings.aws.table.as_str());
+    let dynamodb = chaski_dynamodb::client(&clients);
+    let dead_letters = DeadLetters::new(dynamodb.clone(), settings.aws.table.as_str());
+    let control = Some(settings.aws.control.as_str()).filter(|name| !name.is_empty());
+    let control = AwsControl::new(control.map(|name| ControlTable::new(dynamodb, name)), clock);
     let target = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
-    let dispatcher = Dispatcher::new(settings, target, AwsSettle::new(queues, dead_letters), clock, NoControl);
+    let dispatcher = Dispatcher::new(settings, target, AwsSettle::new(queues, dead_letters), clock, control);
     let handler = service_fn(|event: LambdaEvent<SqsEvent>| {
         let (dispatcher, prefix) = (&dispatcher, &prefix);
         async move {

@@ -26,4 +26,5 @@ pub mod route;
 pub mod secret;
 pub mod settings;
 pub mod shown_target;
+pub mod signing;
 pub mod time;

@@ -10,26 +10,19 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use chaski_aws::{SqsQueues, describe};
 use chaski_core::filter::{Listed, MessageFilter, Page, Whose};
 use chaski_core::ledger::{KeptAnswer, Listing, MessageRecord, MessageState};
-use chaski_core::pause::{Pause, PauseScope};
-use chaski_core::ports::{
-    Backup, CancelCount, Cancelled, Clock, DeskError, Ledger, Pauses, QueueRecord, Queues, Vitals,
-};
+use chaski_core::orders::Orders;
+use chaski_core::ports::{Backup, CancelCount, Cancelled, Clock, DeskError, Ledger, QueueRecord, Queues, Vitals};
 use chaski_core::queue::{QueueName, Tier};
-use chaski_dynamodb::{Record, Records};
+use chaski_dynamodb::{ControlTable, Record, Records};
 use futures_util::future::try_join_all;
 
 use crate::snapshot::Snapshot;
 use crate::stack::Stack;
 
 /// What a stack does not have.
-const NO_LEDGER: &str = "a stack keeps no list of its messages: the functions' logs tell of each (its id stands there as \
+pub(crate) const NO_LEDGER: &str = "a stack keeps no list of its messages: the functions' logs tell of each (its id stands there as \
                          chaski.id), `chaski dead-letters list --stack` of what was given up, and `chaski queues list \
                          --stack` of how much waits";
-const NO_CANCEL: &str = "a message on a stack can't be cancelled by this version: it is delivered, or becomes a dead \
-                         letter, which `chaski dead-letters delete --stack` takes away";
-const NO_PAUSE: &str = "a stack can't be paused by this version; to hold a queue back, disable its event source mapping \
-                        (`aws lambda list-event-source-mappings`, `aws lambda update-event-source-mapping --no-enabled`): \
-                        what is accepted meanwhile waits in the queue, at most 14 days";
 const NO_BACKUP: &str = "a stack has no file to copy: its table of dead letters has point-in-time recovery, and `aws \
                          dynamodb create-backup` makes a copy that is kept";
 
@@ -40,6 +33,7 @@ pub struct StackDesk<C> {
     names: Vec<QueueName>,
     pub(crate) queues: SqsQueues,
     pub(crate) records: Records,
+    pub(crate) control: Option<ControlTable>,
     /// All tenants there are; not known where producers are configured.
     pub(crate) tenants: Option<Vec<String>>,
     pub(crate) clock: C,
@@ -47,9 +41,9 @@ pub struct StackDesk<C> {
 }
 
 impl<C: Clock> StackDesk<C> {
-    /// Over the stack's queues and its table.
+    /// Over the stack's queues and its tables.
     #[must_use]
-    pub fn new(stack: &Stack, sqs: Client, records: Records, clock: C) -> Self {
+    pub fn new(stack: &Stack, sqs: Client, records: Records, control: Option<ControlTable>, clock: C) -> Self {
         let shards = stack
             .settings
             .routes
@@ -63,6 +57,7 @@ impl<C: Clock> StackDesk<C> {
             noted: Mutex::default(),
             sqs,
             records,
+            control,
             clock,
         }
     }
@@ -71,7 +66,7 @@ impl<C: Clock> StackDesk<C> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn queue(&self, queue: &QueueName) -> Result<QueueRecord, DeskError> {
+    async fn queue(&self, queue: &QueueName, orders: &Orders) -> Result<QueueRecord, DeskError> {
         let call = self
             .sqs
             .get_queue_attributes()
@@ -101,7 +96,7 @@ impl<C: Clock> StackDesk<C> {
             matches!(queue, QueueName::Tier(_)).then(|| number(QueueAttributeName::DelaySeconds)).transpose()?;
         Ok(QueueRecord {
             queue: queue.clone(),
-            paused: false,
+            paused: orders.holds_whole(queue),
             depth: waiting + in_flight + delayed,
             in_flight,
             delayed,
@@ -115,7 +110,11 @@ impl<C: Clock> StackDesk<C> {
 impl<C: Clock> Queues for StackDesk<C> {
     /// Depths, as SQS estimates them. Of ages and rates it says nothing itself.
     async fn queues(&self) -> Result<Vec<QueueRecord>, DeskError> {
-        try_join_all(self.names.iter().map(|name| self.queue(name))).await
+        let orders = match &self.control {
+            Some(control) => control.orders().await?.0,
+            None => Orders::default(),
+        };
+        try_join_all(self.names.iter().map(|name| self.queue(name, &orders))).await
     }
 }
 
@@ -146,12 +145,12 @@ impl<C: Clock> Ledger for StackDesk<C> {
         Err(DeskError::NotServed(NO_LEDGER.to_owned()))
     }
 
-    async fn cancel(&self, _: &str, _: &Whose) -> Result<Cancelled, DeskError> {
-        Err(DeskError::NotServed(NO_CANCEL.to_owned()))
+    async fn cancel(&self, id: &str, whose: &Whose) -> Result<Cancelled, DeskError> {
+        self.cancel_one(id, whose).await
     }
 
-    async fn cancel_all(&self, _: &MessageFilter, _: bool) -> Result<CancelCount, DeskError> {
-        Err(DeskError::NotServed(NO_CANCEL.to_owned()))
+    async fn cancel_all(&self, filter: &MessageFilter, dry_run: bool) -> Result<CancelCount, DeskError> {
+        self.cancel_fitting(filter, dry_run).await
     }
 }
 
@@ -190,20 +189,6 @@ fn dead(record: Record) -> MessageRecord {
             body,
         }),
         error: Some(letter.last_error),
-    }
-}
-
-impl<C: Clock> Pauses for StackDesk<C> {
-    async fn pause(&self, _: &PauseScope) -> Result<(Pause, bool), DeskError> {
-        Err(DeskError::NotServed(NO_PAUSE.to_owned()))
-    }
-
-    async fn pauses(&self) -> Result<Vec<Pause>, DeskError> {
-        Err(DeskError::NotServed(NO_PAUSE.to_owned()))
-    }
-
-    async fn resume(&self, _: &str) -> Result<bool, DeskError> {
-        Err(DeskError::NotServed(NO_PAUSE.to_owned()))
     }
 }
 

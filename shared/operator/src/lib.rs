@@ -6,6 +6,7 @@
 mod account;
 mod desk;
 mod letters;
+mod orders;
 mod signer;
 mod snapshot;
 mod stack;

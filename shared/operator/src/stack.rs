@@ -55,6 +55,8 @@ pub struct Stack {
     pub queues: QueuePrefix,
     /// The table of dead letters.
     pub table: String,
+    /// The control table; a stack of an earlier version has none.
+    pub control: Option<String>,
     /// The settings that a replay looks at: the routes, as they were deployed.
     pub settings: Settings,
 }
@@ -102,6 +104,7 @@ impl Stack {
             keyed: output("Authorization")? == "producers",
             queues: QueuePrefix::new(output("QueuePrefix")?),
             table: output("TableName")?,
+            control: outputs.get("ControlTableName").cloned(),
             settings,
         })
     }
@@ -137,6 +140,7 @@ mod tests {
           <member><OutputKey>Authorization</OutputKey><OutputValue>iam</OutputValue></member>
           <member><OutputKey>QueuePrefix</OutputKey><OutputValue>https://sqs.eu-west-1.amazonaws.com/1/chaski-dev-</OutputValue></member>
           <member><OutputKey>TableName</OutputKey><OutputValue>chaski-dev-dead-letters</OutputValue></member>
+          <member><OutputKey>ControlTableName</OutputKey><OutputValue>chaski-dev-control</OutputValue></member>
           <member><OutputKey>Route0</OutputKey><OutputValue>{name = "a", pattern = "pc_&lt;a*", shards = 1}</OutputValue></member>
           <member><OutputKey>Route1</OutputKey><OutputValue>{name = "messages", pattern = "*", shards = 4}</OutputValue></member>
         </Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"#;
@@ -146,6 +150,7 @@ mod tests {
         let stack = Stack::read("chaski-dev", &outputs(200, ANSWER).unwrap()).unwrap();
         assert_eq!(stack.api_url, "https://a.execute-api.eu-west-1.amazonaws.com");
         assert_eq!((stack.keyed, stack.table.as_str()), (false, "chaski-dev-dead-letters"));
+        assert_eq!(stack.control.as_deref(), Some("chaski-dev-control"));
         let routes: Vec<_> = stack.settings.routes.iter().map(|route| (route.name.as_str(), route.shards)).collect();
         assert_eq!(routes, [("a", 1), ("messages", 4)]);
         assert_eq!(stack.settings.routes[0].pattern.text(), "pc_<a*");

@@ -3,5 +3,6 @@
 #![expect(clippy::indexing_slicing, reason = "answers are JSON values, whose index never panics on reading")]
 
 pub mod aws;
+pub mod oracle;
 pub mod stack;
 pub mod target;

@@ -1,10 +1,10 @@
 //! A target that does what its path says, and remembers every request.
 //!
 //! `/<run>/200`, `/<run>/400`, … answer that status; `/<run>/late` answers after [`LATE`]; `/<run>/once`
-//! fails a message's first attempt; `/<run>/first/410` answers 410 to a message's first generation and 200 to its
-//! replay; `/<run>/flaky/20` fails 20 % of the attempts, by their message's id and
-//! number; `/<run>/slow/200` answers 200 after 200 ms; `/<run>/echo/500` answers 500 with the credential that it
-//! was sent. `<run>` keeps the tests apart.
+//! fails a message's first attempt, `/<run>/from/3` all before the third; `/<run>/first/410` answers 410 to a
+//! message's first generation and 200 to its replay; `/<run>/flaky/20` fails 20 % of the attempts, by their
+//! message's id and number; `/<run>/slow/200` answers 200 after 200 ms; `/<run>/echo/500` answers 500 with the
+//! credential that it was sent. `<run>` keeps the tests apart.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -145,6 +145,7 @@ fn script(call: &Call) -> (u16, Duration) {
         ("first", status) if call.header("chaski-generation") == "1" => (status.parse().unwrap_or(404), now),
         ("first", _) => (200, now),
         ("once", _) => (if call.attempt() == 1 { 500 } else { 200 }, now),
+        ("from", first) => (if call.attempt() < first.parse().unwrap_or(0) { 500 } else { 200 }, now),
         ("flaky", percent) => (if chance(call) < percent.parse().unwrap_or(0) { 500 } else { 200 }, now),
         ("echo", status) => (status.parse().unwrap_or(404), now),
         ("slow", millis) => (200, Duration::from_millis(millis.parse().unwrap_or(0))),

@@ -1,13 +1,16 @@
 //! Bodies that don't travel in their envelopes: set aside before the message is queued, opened before it is sent, kept
 //! for its dead letter.
 
+use futures_util::TryStreamExt;
+
 use super::accept::Ingress;
 use super::attempt::Dispatcher;
+use super::request::Signature;
 use super::task::Task;
 use crate::dead_letter::DeadLetter;
 use crate::envelope::{Aside, Body};
 use crate::limits;
-use crate::ports::{Bodies, BodyError, Payload, SettleError};
+use crate::ports::{Bodies, BodyError, Clock, Outgoing, Payload, SettleError};
 use crate::problem::{FieldError, Problem};
 use crate::time::Timestamp;
 
@@ -42,13 +45,39 @@ impl<E, C, R, B: Bodies> Ingress<E, C, R, B> {
     }
 }
 
-impl<T, S, C, K, B: Bodies> Dispatcher<T, S, C, K, B> {
-    /// Opens a body that is kept beside the queue; none of one that travels in its envelope.
-    pub(super) async fn open_body(&self, task: &Task<'_>) -> Result<Option<Payload>, BodyError> {
-        match &task.envelope.message.body {
-            Body::Aside(aside) => self.bodies.open(&aside.reference).await.map(|body| Some(Payload::Opened(body))),
-            _ => Ok(None),
+/// A body that is kept beside the queue, ready to be sent.
+pub(super) struct Opened {
+    payload: Payload,
+    /// Its signature's.
+    headers: Vec<(String, String)>,
+}
+
+impl Opened {
+    /// The request with this body.
+    pub(super) fn in_place_of(self, request: Outgoing) -> Outgoing {
+        let headers = request.headers.into_iter().chain(self.headers).collect();
+        Outgoing { body: self.payload, headers, ..request }
+    }
+}
+
+impl<T, S, C: Clock, K, B: Bodies> Dispatcher<T, S, C, K, B> {
+    /// Opens a body that is kept beside the queue; none of one that travels in its envelope. Where the target has a
+    /// secret it is gone over twice: once for the signature, which stands before it, and once to be sent.
+    pub(super) async fn open_body(&self, task: &Task<'_>) -> Result<Option<Opened>, BodyError> {
+        let Body::Aside(aside) = &task.envelope.message.body else { return Ok(None) };
+        let now = self.clock.now();
+        let url = task.url.as_ref().ok();
+        let signature = url.and_then(|url| Signature::begin(url, &task.meta.id, now, &self.settings.signing));
+        let mut headers = Vec::new();
+        if let Some(mut signature) = signature {
+            let mut pieces = self.bodies.open(&aside.reference).await?.pieces;
+            while let Some(piece) = pieces.try_next().await? {
+                signature.update(&piece);
+            }
+            headers.extend(signature.headers());
         }
+        let body = self.bodies.open(&aside.reference).await?;
+        Ok(Some(Opened { payload: Payload::Opened(body), headers }))
     }
 
     /// Makes sure that a dead letter's body lives as long as it does.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::aside::Opened;
 use super::callback::callback_of;
 use super::panics::Panics;
 use super::task::Task;
@@ -15,7 +16,7 @@ use crate::limits;
 use crate::orders::Order;
 use crate::outcome::{ErrorClass, Failure, Outcome};
 use crate::ports::{
-    Admission, Answer, Ask, Beside, Bodies, BodyError, CallError, Clock, Control, Leased, NoBodies, Payload, Settle,
+    Admission, Answer, Ask, Beside, Bodies, BodyError, CallError, Clock, Control, Leased, NoBodies, Settle,
     SettleError, Settlement, Target,
 };
 use crate::queue::QueueName;
@@ -227,7 +228,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
     async fn attempt(
         &self,
         mut task: Task<'_>,
-        body: Option<Payload>,
+        body: Option<Opened>,
         timeout: Duration,
         ask: Ask<'_>,
     ) -> Result<Handled, SettleError> {
@@ -235,8 +236,11 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
         let call = match &task.url {
             Ok(url) => {
                 let attempt = task.meta.attempts.saturating_add(1);
-                let mut request = request::build(&task.envelope, &task.meta, url.clone(), &task.trace, attempt);
-                request.body = body.unwrap_or(request.body);
+                let request = request::build(&task.envelope, &task.meta, url.clone(), &task.trace, attempt);
+                let request = match body {
+                    Some(body) => body.in_place_of(request),
+                    None => request::signed(request, &task.meta.id, at, &self.settings.signing),
+                };
                 self.target.call(request, timeout).await
             }
             Err(error) => Err(CallError::Blocked(format!("the url {error}"))),

@@ -4,7 +4,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::envelope::{Envelope, Form, Meta};
-use crate::ports::Outgoing;
+use crate::ports::{Outgoing, Payload};
+use crate::signing::{Signer, Signing};
+use crate::time::Timestamp;
 use crate::{headers, identity};
 
 /// All but RFC 3986's unreserved characters.
@@ -39,6 +41,48 @@ pub(super) fn build(envelope: &Envelope, meta: &Meta, url: Url, trace: &str, att
     add(TRACEPARENT, traceparent(meta, trace, attempt));
     Outgoing { url, method: message.method.clone(), headers: sent, body: message.body.bytes().to_vec().into() }
 }
+
+/// Signs a request of the message with that id, where there is a secret for its target. The id is the same at every
+/// attempt, the time is each attempt's own: a target refuses what is older than it trusts.
+pub(super) fn signed(mut request: Outgoing, id: &str, at: Timestamp, signing: &Signing) -> Outgoing {
+    if let Payload::Bytes(body) = &request.body
+        && let Some(mut signature) = Signature::begin(&request.url, id, at, signing)
+    {
+        signature.update(body);
+        request.headers.extend(signature.headers());
+    }
+    request
+}
+
+/// The signature of one attempt, over a body that may come in pieces.
+pub(super) struct Signature {
+    id: String,
+    seconds: i64,
+    signer: Signer,
+}
+
+impl Signature {
+    /// Begins it, where there is a secret for the target.
+    pub(super) fn begin(url: &Url, id: &str, at: Timestamp, signing: &Signing) -> Option<Self> {
+        let keys = signing.keys(url.host()?)?;
+        let seconds = at.millis() / 1_000;
+        Some(Self { id: id.to_owned(), seconds, signer: keys.begin(id, seconds) })
+    }
+
+    /// Takes the next bytes of the body.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.signer.update(bytes);
+    }
+
+    /// The headers that tell it.
+    pub(super) fn headers(self) -> [(String, String); 3] {
+        let [id, timestamp, signature] = WEBHOOK.map(str::to_owned);
+        [(id, self.id), (timestamp, self.seconds.to_string()), (signature, self.signer.finish())]
+    }
+}
+
+/// The headers of Standard Webhooks. A producer may set none of that prefix.
+const WEBHOOK: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
 fn is(name: &str, other: &str) -> bool {
     name.eq_ignore_ascii_case(other)
@@ -151,5 +195,26 @@ mod tests {
         assert_eq!(body(r#","body":null"#), (b"null".to_vec(), true));
         assert_eq!(body(r#","body":"tex\u0000t""#), (b"tex\0t".to_vec(), false));
         assert_eq!(body(r#","body_base64":"/wA=""#), (vec![0xff, 0], false));
+    }
+
+    #[test]
+    fn a_request_is_signed_where_there_is_a_secret_for_its_target() {
+        let file = r#"[[signing.hosts]]
+            host = "crm.example"
+            secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw""#;
+        let signing = crate::settings::Settings::read(file, &|_| None).unwrap().signing;
+        let sent = |host: &str| {
+            // The producer's own, past the ingress, are not sent.
+            let request = built(&format!(
+                r#"{{"subject":"s","message":{{"url":"http://{host}:81/","headers":{{"Webhook-Signature":"v1,forged"}},
+                    "body":{{"test": 2432232314}}}},"meta":{{"id":"msg_p5jXN8AQM9LWM0D4loKWxJek"}}}}"#
+            ));
+            let at = Timestamp::from_millis(1_614_265_330_999);
+            let request = signed(request, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, &signing);
+            WEBHOOK.map(|name| header(&request, name).join("; "))
+        };
+        let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        assert_eq!(sent("crm.example"), ["msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", signature]);
+        assert_eq!(sent("other.example"), ["", "", ""]);
     }
 }

@@ -13,7 +13,8 @@ pub use rule::AddressRule;
 pub use url_text::{UrlError, check_url, check_url_text};
 
 use public::{is_metadata, is_public, is_this_machine, plain, readings};
-use rule::{is_localhost, normal};
+use rule::is_localhost;
+pub(crate) use rule::normal;
 
 /// `[targets]` of the settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

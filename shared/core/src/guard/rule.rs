@@ -119,7 +119,7 @@ pub(super) fn is_name(host: &str) -> bool {
 }
 
 /// A host's name as it is compared: in lower case, without the root's dot.
-pub(super) fn normal(host: &str) -> String {
+pub(crate) fn normal(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 

@@ -6,6 +6,7 @@ mod reader;
 mod retries;
 mod routes;
 mod serve;
+mod signing;
 
 use std::fmt;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::guard::{AddressRule, Guard, TargetRules};
 use crate::limits;
 use crate::retry::{RetryDictionary, TierDelays};
 use crate::route::Route;
+use crate::signing::Signing;
 use reader::Reader;
 
 pub use producers::{Producer, Scope};
@@ -40,6 +42,8 @@ pub struct Settings {
     pub producers: Vec<Producer>,
     /// `[[routes]]`, of which the first match wins.
     pub routes: Vec<Route>,
+    /// `[signing]`: what requests to targets are signed with.
+    pub signing: Signing,
     /// `[aws]`
     pub aws: AwsNames,
     /// What only `chaski serve` asks for: `listen`, `data`, `durability`, `[limits]`, `[retention]`, `[tls]`.
@@ -73,6 +77,9 @@ pub struct AwsNames {
     pub table: String,
     /// `aws.control`: the table of what is known beside the queues. Empty: none, and so nothing of that is.
     pub control: String,
+    /// `aws.key_window`: how long the same key and content is the same message. Zero: as long as the queue itself
+    /// knows it, five minutes.
+    pub key_window: Duration,
 }
 
 /// Beyond an attempt a function needs time to hand over or bury, and to give back the rest.
@@ -146,16 +153,30 @@ impl Settings {
             guard: read_guard(&mut reader, env(RUNTIME_API)),
             producers: producers::read(&mut reader),
             routes: routes::read(&mut reader),
-            aws: AwsNames {
-                queue_prefix: reader.text("aws.queue_prefix", ""),
-                table: reader.text("aws.table", ""),
-                control: reader.text("aws.control", ""),
-            },
+            signing: signing::read(&mut reader),
+            aws: read_aws(&mut reader),
             serve: serve::read(&mut reader),
         };
         reader.refuse_unknown();
         if reader.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError(reader.mistakes)) }
     }
+}
+
+fn read_aws(reader: &mut Reader<'_>) -> AwsNames {
+    let names = AwsNames {
+        queue_prefix: reader.text("aws.queue_prefix", ""),
+        table: reader.text("aws.table", ""),
+        control: reader.text("aws.control", ""),
+        key_window: reader.span("aws.key_window", Duration::ZERO),
+    };
+    if names.key_window > limits::KEY_WINDOW {
+        let most = limits::KEY_WINDOW.as_secs() / (24 * 60 * 60);
+        reader.wrong("aws.key_window", format!("must be at most {most} days"));
+    }
+    if !names.key_window.is_zero() && names.control.is_empty() {
+        reader.wrong("aws.control", "is missing beside aws.key_window");
+    }
+    names
 }
 
 fn read_log(reader: &mut Reader<'_>) -> LogSettings {

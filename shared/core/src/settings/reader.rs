@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
         let mut reader = Self { file: Table::new(), env, known: BTreeSet::new(), mistakes: Vec::new() };
         match file.parse() {
             Ok(table) => reader.file = table,
-            Err(error) => reader.wrong("chaski.toml", format!("is not TOML: {}", error.to_string().trim_end())),
+            Err(error) => reader.wrong("chaski.toml", not_toml(file, &error)),
         }
         reader
     }
@@ -162,6 +162,12 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// What is wrong with a file as a whole, and in which line. The line itself is not shown: it may hold a secret.
+fn not_toml(file: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| file.get(..span.start)).unwrap_or_default();
+    format!("is not TOML: line {}: {}", before.split('\n').count(), error.message())
 }
 
 fn leaves(at: &str, table: &Table, found: &mut Vec<String>) {

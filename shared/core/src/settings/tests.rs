@@ -40,6 +40,17 @@ fn the_environment_wins() {
 }
 
 #[test]
+fn a_window_of_keys_needs_its_table_and_has_a_limit() {
+    assert!(read("").unwrap().aws.key_window.is_zero());
+    let window = ("CHASKI_AWS_KEY_WINDOW", "86400s");
+    assert_eq!(read_with("", &[window]).unwrap_err(), ["aws.control"]);
+    let settings = read_with("", &[window, ("CHASKI_AWS_CONTROL", "chaski-control")]).unwrap();
+    assert_eq!((settings.aws.key_window.as_secs(), settings.aws.control.as_str()), (86_400, "chaski-control"));
+    let too_long = "[aws]\ncontrol = \"c\"\nkey_window = \"91d\"";
+    assert_eq!(read(too_long).unwrap_err(), ["aws.key_window"]);
+}
+
+#[test]
 fn every_mistake_is_named_at_once() {
     let file = r#"
         surprise = 1
@@ -136,4 +147,82 @@ fn the_bounds_of_a_timeout_are_exact() {
 fn a_mistake_tells_both_names() {
     let error = Settings::read("[tiers]\nfast = \"x\"", &|_| None).unwrap_err().to_string();
     assert!(error.contains("tiers.fast (or CHASKI_TIERS_FAST)"), "{error}");
+}
+
+/// The specification's example, and one of 32 bytes.
+const SIGNING_SECRETS: [&str; 2] =
+    ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="];
+
+/// How many signatures a request to the host gets.
+fn signatures(settings: &Settings, host: &str) -> usize {
+    let keys = settings.signing.keys(url::Host::Domain(host));
+    keys.map_or(0, |keys| keys.sign("id", 0, b"").split(' ').count())
+}
+
+#[test]
+fn signing_secrets_come_from_the_environment_and_hosts_from_the_file() {
+    let [one, two] = SIGNING_SECRETS;
+    assert_eq!(signatures(&read("").unwrap(), "e.org"), 0);
+    assert_eq!(signatures(&read(&format!("[signing]\nsecret = \"{one}\"")).unwrap(), "e.org"), 1);
+    // As a template gives a parameter that is not set.
+    let empty = [("CHASKI_SIGNING_SECRET", ""), ("CHASKI_SIGNING_PREVIOUS", "")];
+    assert_eq!(signatures(&read_with("", &empty).unwrap(), "e.org"), 0);
+
+    let env = [("CHASKI_SIGNING_SECRET", one), ("CHASKI_SIGNING_PREVIOUS", two)];
+    let file = format!("[[signing.hosts]]\nhost = \"CRM.example\"\nsecret = \"{two}\"");
+    let settings = read_with(&file, &env).unwrap();
+    assert_eq!([signatures(&settings, "e.org"), signatures(&settings, "crm.example")], [2, 1]);
+}
+
+#[test]
+fn a_wrong_signing_setting_is_named_and_not_shown() {
+    let [one, _] = SIGNING_SECRETS;
+    let file = format!(
+        r#"
+        [signing]
+        previous = "{one}"
+        [[signing.hosts]]
+        host = "crm.example:443"
+        secret = "planted"
+        colour = "red"
+        [[signing.hosts]]
+        host = "e.org"
+        previous = "whsec_planted"
+        [[signing.hosts]]
+        host = "f.org"
+        [[signing.hosts]]
+        host = "g.org"
+        secret = "{one}"
+        [[signing.hosts]]
+        host = "G.org."
+        secret = "{one}"
+        [[signing.hosts]]
+        host = "h.org"
+        secret = 7
+        "#
+    );
+    let mut wrong = read(&file).unwrap_err();
+    wrong.sort();
+    let expected = [
+        "signing.hosts[0].colour",
+        "signing.hosts[0].host",
+        "signing.hosts[0].secret",
+        "signing.hosts[1].previous",
+        "signing.hosts[1].secret",
+        "signing.hosts[2].secret",
+        "signing.hosts[4].host",
+        "signing.hosts[5].secret",
+        "signing.secret",
+    ];
+    assert_eq!(wrong, expected);
+    let env = [("CHASKI_SIGNING_SECRET", "planted")];
+    assert_eq!(read_with("", &env).unwrap_err(), ["signing.secret"]);
+
+    let not_toml = format!("a = 1\n[signing]\nsecret = {}", one.replace("whsec_", "planted"));
+    let twice = "signing.secret = \"planted\"\nsigning.secret = \"planted\"".to_owned();
+    for file in [file, not_toml, twice] {
+        let said = Settings::read(&file, &|_| None).unwrap_err().to_string();
+        assert!(!said.contains("planted") && !said.contains(one), "{said}");
+        assert!(said.contains("line 3") || !file.contains("a = 1"), "{said}");
+    }
 }

@@ -1,6 +1,5 @@
 //! A paused head: what a resume needs to show it again at once.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use chaski_core::ports::Leased;
 use chaski_core::queue::QueueName;
 use chaski_core::time::Timestamp;
@@ -18,27 +17,27 @@ pub struct Held {
     pub group: String,
     /// By which its queue knows the receive that hid it.
     pub handle: String,
-    /// The pauses that hold it, by their ids.
-    pub pauses: Vec<String>,
+    /// The pause that holds it, by its id. Others may as well: when this one ends, they are asked anew.
+    pub pause: String,
     /// It is hidden until then.
     pub until: Timestamp,
 }
 
 impl Held {
     pub(crate) const HANDLE: &str = "handle";
-    pub(crate) const PAUSES: &str = "pauses";
+    pub(crate) const PAUSE: &str = "pause";
     const QUEUE: &str = "queue";
     const GROUP: &str = "group";
     const UNTIL: &str = "until";
 
-    /// This entry, held by these pauses.
+    /// This entry, held by this pause.
     #[must_use]
-    pub fn new(leased: &Leased, pauses: &[&str], until: Timestamp) -> Self {
+    pub fn new(leased: &Leased, pause: &str, until: Timestamp) -> Self {
         Self {
             queue: leased.queue.clone(),
             group: leased.group.clone(),
             handle: leased.handle.clone(),
-            pauses: pauses.iter().map(|id| (*id).to_owned()).collect(),
+            pause: pause.to_owned(),
             until,
         }
     }
@@ -56,7 +55,7 @@ impl Held {
             (Self::QUEUE, text(self.queue.to_string())),
             (Self::GROUP, text(&self.group)),
             (Self::HANDLE, text(&self.handle)),
-            (Self::PAUSES, AttributeValue::L(self.pauses.iter().map(text).collect())),
+            (Self::PAUSE, text(&self.pause)),
             (Self::UNTIL, text(self.until.to_string())),
             (EXPIRES, seconds(self.until)),
         ]
@@ -66,12 +65,11 @@ impl Held {
     }
 
     pub(crate) fn read(item: &Item) -> Option<Self> {
-        let pauses = item.get(Self::PAUSES)?.as_l().ok()?;
         Some(Self {
             queue: QueueName::parse(&read_text(item, Self::QUEUE)?)?,
             group: read_text(item, Self::GROUP)?,
             handle: read_text(item, Self::HANDLE)?,
-            pauses: pauses.iter().filter_map(|id| id.as_s().ok()).cloned().collect(),
+            pause: read_text(item, Self::PAUSE)?,
             until: Timestamp::parse(&read_text(item, Self::UNTIL)?)?,
         })
     }

@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chaski_core::envelope::Meta;
 use chaski_core::orders::Orders;
-use chaski_core::ports::{Clock, DeskError, Leased};
+use chaski_core::outcome::Outcome;
+use chaski_core::ports::{Admission, Ask, Clock, Control, DeskError, Leased};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -54,20 +56,35 @@ impl<C: Clock> AwsControl<C> {
         Self { table, clock, known: Known::default(), forgetful: AtomicBool::new(false) }
     }
 
-    /// What operators ordered, as it was known at most a second ago.
-    pub async fn orders(&self) -> Arc<Orders> {
+    async fn remember(&self, table: &ControlTable, leased: &Leased, pause: &str) -> Result<bool, DeskError> {
+        table.put_held(&Held::new(leased, pause, self.clock.now().plus(HIDDEN))).await?;
+        table.stands(pause).await
+    }
+
+    fn forgot(&self, why: &str) -> Duration {
+        if !self.forgetful.swap(true, Ordering::Relaxed) {
+            warn!(
+                event.action = "not_held",
+                "a paused line is looked at every minute, its head can't be remembered: {why}"
+            );
+        }
+        HIDDEN_UNREMEMBERED
+    }
+}
+
+impl<C: Clock> Control for AwsControl<C> {
+    async fn orders(&self) -> Arc<Orders> {
         match &self.table {
             Some(table) => self.known.orders(table, &self.clock).await,
             None => Arc::default(),
         }
     }
 
-    /// Remembers that this head is held by these pauses, so that a resume finds it; for how long to hide it. A pause
-    /// that ended while it was remembered holds nothing: whoever ends one looks for heads after it is gone, and here
-    /// it is looked for after the head is there, so one of the two sees the other.
-    pub async fn hold_paused(&self, leased: &Leased, pauses: &[&str]) -> Duration {
+    /// A pause that ended while the head was remembered holds nothing: whoever ends one looks for heads after it is
+    /// gone, and here it is looked for after the head is there, so one of the two sees the other.
+    async fn hold_paused(&self, leased: &Leased, pause: &str) -> Duration {
         let Some(table) = &self.table else { return HIDDEN_UNREMEMBERED };
-        match timeout(REMEMBERING, self.remember(table, leased, pauses)).await {
+        match timeout(REMEMBERING, self.remember(table, leased, pause)).await {
             Ok(Ok(stands)) => {
                 self.forgetful.store(false, Ordering::Relaxed);
                 if stands {
@@ -81,20 +98,19 @@ impl<C: Clock> AwsControl<C> {
         }
     }
 
-    async fn remember(&self, table: &ControlTable, leased: &Leased, pauses: &[&str]) -> Result<bool, DeskError> {
-        table.put_held(&Held::new(leased, pauses, self.clock.now().plus(HIDDEN))).await?;
-        table.stands(pauses).await
+    async fn recall(&self, _: &Leased, _: &str, _: u32) -> Option<Meta> {
+        None
     }
 
-    fn forgot(&self, why: &str) -> Duration {
-        if !self.forgetful.swap(true, Ordering::Relaxed) {
-            warn!(
-                event.action = "not_held",
-                "a paused line is looked at every minute, its head can't be remembered: {why}"
-            );
-        }
-        HIDDEN_UNREMEMBERED
+    async fn sequence(&self, _: &Leased, _: &str, _: u32) -> Option<u64> {
+        None
     }
+
+    async fn admit(&self, _: Ask<'_>) -> Admission {
+        Admission::Go
+    }
+
+    async fn report(&self, _: Ask<'_>, _: &Outcome) {}
 }
 
 #[cfg(test)]

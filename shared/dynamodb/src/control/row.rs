@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_orders_nothing() {
         let item = of_mark(&mark(full()));
-        for (name, _) in &item {
+        for name in item.keys() {
             let mut less = item.clone();
             less.remove(name);
             match name.as_str() {

@@ -46,17 +46,12 @@ impl ControlTable {
         Ok((orders, unreadable))
     }
 
-    /// Whether one of these pauses is in force.
+    /// Whether a pause is in force.
     ///
     /// # Errors
     /// The table does not answer.
-    pub async fn stands(&self, pauses: &[&str]) -> Result<bool, DeskError> {
-        for id in pauses {
-            if !self.partition(ORDERS, Some(&row::pause_key(id))).await?.is_empty() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    pub async fn stands(&self, pause: &str) -> Result<bool, DeskError> {
+        Ok(!self.partition(ORDERS, Some(&row::pause_key(pause))).await?.is_empty())
     }
 
     /// Puts a pause in force, unless one of its id is: then that one.
@@ -123,9 +118,9 @@ impl ControlTable {
             .query()
             .table_name(&self.table)
             .key_condition_expression("#pk = :pk")
-            .filter_expression("contains(#pauses, :pause)")
+            .filter_expression("#pause = :pause")
             .expression_attribute_names("#pk", PK)
-            .expression_attribute_names("#pauses", Held::PAUSES)
+            .expression_attribute_names("#pause", Held::PAUSE)
             .expression_attribute_values(":pk", text(keys::held(partition)))
             .expression_attribute_values(":pause", text(pause))
             .consistent_read(true)

@@ -76,12 +76,13 @@ fn world(queue: impl Fn(&Value) -> Answer + Send + Sync + 'static) -> World {
         keyed: false,
         queues: chaski_aws::QueuePrefix::new("http://127.0.0.1/1/chaski-dev-"),
         table: "letters".to_owned(),
+        control: None,
         settings: settings.clone(),
     };
     let clock = Hand(Arc::new(Mutex::new(Timestamp::from_millis(1_796_126_400_000))));
     let table = FakeTable::default();
     let records = Records::new(table.client(), "letters");
-    let desk = StackDesk::new(&stack, sqs, records, clock.clone());
+    let desk = StackDesk::new(&stack, sqs, records, None, clock.clone());
     World { desk, clock, table, sent, settings }
 }
 

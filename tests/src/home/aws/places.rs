@@ -60,7 +60,8 @@ impl Places {
         for queue in places.queues.iter().rev() {
             places.make_queue(queue, settings).await?;
         }
-        places.make_table().await?;
+        places.make_table(&places.table(), ["date", "timestamp"]).await?;
+        places.make_table(&places.control(), ["pk", "sk"]).await?;
         Ok(places)
     }
 
@@ -79,6 +80,11 @@ impl Places {
 
     pub(super) fn table(&self) -> String {
         format!("{}-dead-letters", self.name)
+    }
+
+    /// The control table.
+    pub(super) fn control(&self) -> String {
+        format!("{}-control", self.name)
     }
 
     /// The shards, then the tiers, then the last net.
@@ -188,9 +194,9 @@ impl Places {
     }
 
     /// Without the indexes, which the deployed tests read.
-    async fn make_table(&self) -> anyhow::Result<()> {
-        let mut call = self.dynamodb.create_table().table_name(self.table()).billing_mode(BillingMode::PayPerRequest);
-        for (name, kind) in [("date", KeyType::Hash), ("timestamp", KeyType::Range)] {
+    async fn make_table(&self, table: &str, [partition, sort]: [&str; 2]) -> anyhow::Result<()> {
+        let mut call = self.dynamodb.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
+        for (name, kind) in [(partition, KeyType::Hash), (sort, KeyType::Range)] {
             let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
             call = call.attribute_definitions(attribute.build()?);
             call = call.key_schema(KeySchemaElement::builder().attribute_name(name).key_type(kind).build()?);
