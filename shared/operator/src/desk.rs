@@ -11,7 +11,9 @@ use chaski_aws::{SqsQueues, describe};
 use chaski_core::filter::{Listed, MessageFilter, Page, Whose};
 use chaski_core::ledger::{KeptAnswer, Listing, MessageRecord, MessageState};
 use chaski_core::orders::Orders;
-use chaski_core::ports::{Backup, CancelCount, Cancelled, Clock, DeskError, Ledger, QueueRecord, Queues, Vitals};
+use chaski_core::ports::{
+    Backup, CancelCount, Cancelled, Clock, DeskError, KeptBody, Ledger, QueueRecord, Queues, Vitals,
+};
 use chaski_core::queue::{QueueName, Tier};
 use chaski_dynamodb::{ControlTable, Record, Records};
 use futures_util::future::try_join_all;
@@ -170,6 +172,7 @@ fn dead(record: Record) -> MessageRecord {
             producer: letter.producer.unwrap_or_default(),
             subject: letter.subject.unwrap_or_default(),
             client: letter.client,
+            body: envelope.as_ref().and_then(|envelope| KeptBody::of(&envelope.message.body)),
             labels: envelope.map(|envelope| envelope.labels).unwrap_or_default(),
             route: meta.route.unwrap_or_default(),
             target: letter.target,

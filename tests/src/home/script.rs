@@ -72,14 +72,17 @@ impl Target for Script {
         };
         let number = header("chaski-attempt").parse().unwrap_or(0);
         let path = request.url.path().to_owned();
+        let ids = [header("chaski-id"), header("chaski-subject"), header("chaski-generation")];
+        let body = request.body.read().await.map_err(|error| CallError::Connection(error.to_string()))?;
+        let [id, subject, generation] = ids;
         self.note(Attempt {
             at: Instant::now(),
-            id: header("chaski-id"),
-            subject: header("chaski-subject"),
+            id,
+            subject,
             number,
-            generation: header("chaski-generation").parse().unwrap_or(0),
+            generation: generation.parse().unwrap_or(0),
             path: path.clone(),
-            body: request.body,
+            body,
         });
         let status = match path.as_str() {
             "/late-once" if number > 1 => 500,
