@@ -9,6 +9,7 @@ use chaski_core::app::Dispatcher;
 use chaski_dynamodb::{AwsControl, AwsSettle, ControlTable, DeadLetters};
 use chaski_http::HttpTarget;
 use chaski_lambda::{handle_batch, start, until};
+use chaski_signed::{S3, S3Bodies};
 use chaski_system::SystemClock;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
@@ -27,7 +28,10 @@ pub async fn run(service: &'static str) -> anyhow::Result<()> {
     let control = Some(settings.aws.control.as_str()).filter(|name| !name.is_empty());
     let control = AwsControl::new(control.map(|name| ControlTable::new(dynamodb, name)), clock);
     let target = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
+    let bucket = Some(settings.aws.bucket.as_str()).filter(|name| !name.is_empty());
+    let bodies = S3Bodies::new(bucket.map(|name| S3::new(&clients, name)), clock);
     let dispatcher = Dispatcher::new(settings, target, AwsSettle::new(queues, dead_letters), clock, control);
+    let dispatcher = dispatcher.with_bodies(bodies);
     let handler = service_fn(|event: LambdaEvent<SqsEvent>| {
         let (dispatcher, prefix) = (&dispatcher, &prefix);
         async move {

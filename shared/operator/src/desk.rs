@@ -16,6 +16,7 @@ use chaski_core::ports::{
 };
 use chaski_core::queue::{QueueName, Tier};
 use chaski_dynamodb::{ControlTable, Record, Records};
+use chaski_signed::S3Bodies;
 use futures_util::future::try_join_all;
 
 use crate::snapshot::Snapshot;
@@ -36,6 +37,7 @@ pub struct StackDesk<C> {
     pub(crate) queues: SqsQueues,
     pub(crate) records: Records,
     pub(crate) control: Option<ControlTable>,
+    pub(crate) bodies: Option<S3Bodies<C>>,
     /// All tenants there are; not known where producers are configured.
     pub(crate) tenants: Option<Vec<String>>,
     pub(crate) clock: C,
@@ -60,8 +62,15 @@ impl<C: Clock> StackDesk<C> {
             sqs,
             records,
             control,
+            bodies: None,
             clock,
         }
+    }
+
+    /// The same, with the place where the stack keeps large bodies.
+    #[must_use]
+    pub fn with_bodies(self, bodies: S3Bodies<C>) -> Self {
+        Self { bodies: Some(bodies), ..self }
     }
 
     pub(crate) fn noted(&self) -> MutexGuard<'_, Option<Snapshot>> {

@@ -217,7 +217,7 @@ impl<E: Enqueue, C: Clock, R: Chance, B: Bodies> Ingress<E, C, R, B> {
             now,
             max_timeout: self.settings.http.max_timeout,
             producer: &caller.producer,
-            body_bytes: if B::KEEPS { limits::CALL_BODY_BYTES } else { limits::BODY_BYTES },
+            body_bytes: if self.bodies.keeps() { limits::CALL_BODY_BYTES } else { limits::BODY_BYTES },
         };
         let accepted = envelope::accept(post.text, post.key, rules).map_err(Problem::of_fields)?;
         let mut envelope = accepted.envelope;

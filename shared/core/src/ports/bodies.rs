@@ -81,7 +81,9 @@ pub struct UploadAddress {
 /// Keeping bodies beside the queues. They are packed where that makes them smaller, and come back as they were.
 pub trait Bodies: Send + Sync {
     /// Whether any are kept at all.
-    const KEEPS: bool = true;
+    fn keeps(&self) -> bool {
+        true
+    }
 
     /// Sets a message's body aside, under the message's id. Durable when it is answered; after an error it may or may not
     /// be there, and doing it again does no harm. `until` is the time until which the message waits at least.
@@ -121,7 +123,9 @@ pub trait Bodies: Send + Sync {
 pub struct NoBodies;
 
 impl Bodies for NoBodies {
-    const KEEPS: bool = false;
+    fn keeps(&self) -> bool {
+        false
+    }
 
     async fn put(&self, _: &str, _: Vec<u8>, _: Option<Timestamp>) -> Result<KeptBody, BodyError> {
         Err(BodyError::NotKept)

@@ -77,6 +77,8 @@ pub struct AwsNames {
     pub table: String,
     /// `aws.control`: the table of what is known beside the queues. Empty: none, and so nothing of that is.
     pub control: String,
+    /// `aws.bucket`: where large bodies are kept. Empty: none are, and a body ends at the inline limit.
+    pub bucket: String,
     /// `aws.key_window`: how long the same key and content is the same message. Zero: as long as the queue itself
     /// knows it, five minutes.
     pub key_window: Duration,
@@ -167,6 +169,7 @@ fn read_aws(reader: &mut Reader<'_>) -> AwsNames {
         queue_prefix: reader.text("aws.queue_prefix", ""),
         table: reader.text("aws.table", ""),
         control: reader.text("aws.control", ""),
+        bucket: reader.text("aws.bucket", ""),
         key_window: reader.span("aws.key_window", Duration::ZERO),
     };
     if names.key_window > limits::KEY_WINDOW {
