@@ -101,7 +101,8 @@ impl<C: Clock> StackDesk<C> {
     async fn revived(&self, entry: &Entry) -> Result<Entry, DeskError> {
         let Ok(mut envelope) = Envelope::read(&entry.body) else { return Ok(entry.clone()) };
         let Body::Aside(aside) = &mut envelope.message.body else { return Ok(entry.clone()) };
-        let (id, generation) = envelope.meta.as_ref().map(|meta| (meta.id.clone(), meta.generation)).unwrap_or_default();
+        let (id, generation) =
+            envelope.meta.as_ref().map(|meta| (meta.id.clone(), meta.generation)).unwrap_or_default();
         aside.reference = self.bodies()?.revive(&aside.reference, &id, generation).await.map_err(of_body)?;
         Ok(Entry { body: envelope.to_wire(), ..entry.clone() })
     }
