@@ -62,7 +62,8 @@ impl World {
             Dispatcher::new(settings.clone(), Nobody, store.clone(), clock, NoControl).with_bodies(store.clone()),
         );
         let dispatching = tokio::spawn(dispatch::keep(store.clone(), dispatcher, clock, beats.dispatch.clone()));
-        let home = Home { store, metrics: metrics.clone(), beats: beats.clone(), ending: ending.clone() };
+        let home =
+            Home { store: store.clone(), metrics: metrics.clone(), beats: beats.clone(), ending: ending.clone() };
         let ingress = Ingress::new(settings.clone(), Breaks, clock, SystemChance).with_bodies(store.clone());
         let api =
             Api::new(ingress, Some(home), Door { body_bytes: limits::SERVE_BATCH_BYTES, local: true, tls: false });
