@@ -18,7 +18,10 @@ use crate::writer::{Begin, BodyJob, Change, Finish, Finished, GiveUp, Promise, T
 pub(crate) const UPLOAD: Duration = Duration::from_secs(24 * 60 * 60);
 /// Pieces of one body that are handed in and not yet written: one is packed while others are synced, and the memory of
 /// a body is bounded.
-const HANDED_IN: usize = 2;
+const HANDED_IN: usize = 1;
+/// Pieces that are kept as they came after one that packing made no smaller: the rest of such a body is likely alike, and
+/// packing is most of what taking it costs.
+const PLAIN: u32 = 15;
 
 /// Why an upload is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +57,8 @@ pub struct Receiving {
     /// What has come of the next piece.
     piece: Vec<u8>,
     handed_in: VecDeque<Told<()>>,
+    /// Pieces that are not tried to be packed.
+    plain: u32,
     ended: bool,
 }
 
@@ -106,8 +111,18 @@ impl Receiving {
 
     async fn hand_in(&mut self) -> Result<(), ReceiveError> {
         let piece = std::mem::take(&mut self.piece);
-        let packed = tokio::task::spawn_blocking(move || PieceRow::pack(piece)).await;
-        let (size, bytes) = packed.map_err(|error| ReceiveError::Unavailable(error.to_string()))?;
+        let size = i64::try_from(piece.len()).unwrap_or(i64::MAX);
+        let bytes = if self.plain > 0 {
+            self.plain -= 1;
+            piece
+        } else {
+            let packed = tokio::task::spawn_blocking(move || PieceRow::pack(piece)).await;
+            let (_, bytes) = packed.map_err(|error| ReceiveError::Unavailable(error.to_string()))?;
+            if i64::try_from(bytes.len()) == Ok(size) {
+                self.plain = PLAIN;
+            }
+            bytes
+        };
         let row = PieceRow { no: PieceRow::number(self.no, self.pieces), size, bytes };
         self.pieces += 1;
         let (job, told) = BodyJob::new(WritePiece(row));
@@ -157,6 +172,7 @@ impl Store {
             pieces: 0,
             piece: Vec::new(),
             handed_in: VecDeque::new(),
+            plain: 0,
             ended: false,
         })
     }
