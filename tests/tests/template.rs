@@ -191,15 +191,22 @@ fn every_queue_has_one_reader_that_reports_its_failures() {
     assert!(template["Resources"]["ApiIngress"]["Properties"]["Events"].is_null());
 }
 
-/// What a role allows: each action with its resources.
+/// What a role allows: each action with its resources, of the control table with the partitions.
 fn rights(template: &Value, role: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut rights: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let policies = template["Resources"][role]["Properties"]["Policies"].as_sequence().unwrap();
     for statement in policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_sequence().unwrap()) {
         assert_eq!(statement["Effect"], "Allow");
         assert!(statement.get("NotAction").is_none() && statement.get("NotResource").is_none());
+        let conditions = statement["Condition"].as_mapping().into_iter().flatten();
+        let keys: BTreeSet<String> = conditions.flat_map(|(_, keys)| texts(&keys["dynamodb:LeadingKeys"])).collect();
+        let mut resources = texts(&statement["Resource"]);
+        if !keys.is_empty() {
+            let of_key = |key: &String| resources.iter().map(move |resource| format!("{resource} {key}")).collect();
+            resources = keys.iter().flat_map(|key| -> Vec<String> { of_key(key) }).collect();
+        }
         for action in texts(&statement["Action"]) {
-            rights.entry(action).or_default().extend(texts(&statement["Resource"]));
+            rights.entry(action).or_default().extend(resources.clone());
         }
     }
     rights
@@ -234,14 +241,18 @@ fn each_role_may_do_exactly_what_its_function_does() {
         ]);
         if let Some(reads) = reads {
             expected.extend(receive.iter().map(|action| ((*action).to_owned(), reads.clone())));
-            let tables = ["DeadLetters.Arn", "ControlTable.Arn"].map(str::to_owned).into();
-            expected.insert("dynamodb:PutItem".to_owned(), tables);
-            for action in ["dynamodb:Query", "dynamodb:GetItem", "dynamodb:DeleteItem"] {
-                expected.insert(action.to_owned(), only("ControlTable.Arn"));
+            let own = if role == "SqsConsumerRole" { "line#*" } else { "wait#*" };
+            let rows = |keys: &[&str]| keys.iter().map(|key| format!("ControlTable.Arn {key}")).collect();
+            let mut puts: BTreeSet<String> = rows(&["held#*", own]);
+            puts.insert("DeadLetters.Arn".to_owned());
+            expected.insert("dynamodb:PutItem".to_owned(), puts);
+            expected.insert("dynamodb:Query".to_owned(), rows(&["orders"]));
+            for action in ["dynamodb:GetItem", "dynamodb:DeleteItem"] {
+                expected.insert(action.to_owned(), rows(&[own]));
             }
         }
         if role == "SqsConsumerRole" {
-            expected.insert("dynamodb:UpdateItem".to_owned(), only("ControlTable.Arn"));
+            expected.insert("dynamodb:UpdateItem".to_owned(), only("ControlTable.Arn seq#*"));
         }
         if role == "SqsErrorConsumerRole" {
             let schedules =
@@ -258,6 +269,8 @@ fn each_role_may_do_exactly_what_its_function_does() {
         expected.insert("s3:ListBucket".to_owned(), only("Bodies.Arn"));
         assert_eq!(rights(&template, role), expected, "{role}");
     }
+    let queues = ["Wake.Arn", "WakeNet.Arn"].map(str::to_owned).into();
+    assert_eq!(rights(&template, "WakeRole"), BTreeMap::from([("sqs:SendMessage".to_owned(), queues)]));
 }
 
 /// What is on its way outlives every wait and every retry in its folder; what died stays.
@@ -353,8 +366,6 @@ fn schedules_may_wake_and_nothing_else() {
     assert_eq!(trust["Principal"]["Service"], "scheduler.amazonaws.com");
     assert_eq!(text(&trust["Condition"]["StringEquals"]["aws:SourceAccount"]), "AWS::AccountId");
     assert_eq!(text(&trust["Condition"]["ArnEquals"]["aws:SourceArn"]), "WakeSchedules.Arn");
-    let queues = ["Wake.Arn", "WakeNet.Arn"].map(str::to_owned).into();
-    assert_eq!(rights(&template, "WakeRole"), BTreeMap::from([("sqs:SendMessage".to_owned(), queues)]));
     let statements =
         template["Resources"]["SqsErrorConsumerRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
             .as_sequence()
