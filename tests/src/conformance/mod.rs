@@ -28,9 +28,6 @@ pub type Held = anyhow::Result<()>;
 
 /// How long a condition is waited for at most; the machines are noisy.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// Between two looks at a home in which nothing is due.
-const POLL: Duration = Duration::from_millis(20);
-
 /// Turns the clockwork until no queue holds anything.
 async fn until_idle<H: Home>(home: &H) -> Held {
     let began = Instant::now();
@@ -44,7 +41,7 @@ async fn until_idle<H: Home>(home: &H) -> Held {
         }
         ensure!(began.elapsed() < PATIENCE, "not idle after {PATIENCE:?}: {depths:?}");
         if home.wake().await? == 0 {
-            tokio::time::sleep(POLL).await;
+            home.rest().await?;
         }
     }
 }
@@ -55,7 +52,7 @@ async fn until_attempts<H: Home>(home: &H, count: usize) -> Held {
     while home.target().attempts().len() < count {
         ensure!(began.elapsed() < PATIENCE, "{} of {count} attempts", home.target().attempts().len());
         if home.step().await? == 0 {
-            tokio::time::sleep(POLL).await;
+            home.rest().await?;
         }
     }
     Ok(())

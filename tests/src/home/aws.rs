@@ -66,8 +66,8 @@ impl AwsHome {
         let queues = SqsQueues::new(clients.sqs(), prefix.clone());
         let behind = SqsQueues::new(back.sqs(), prefix.clone());
         let settle = AwsSettle::new(behind, DeadLetters::new(chaski_dynamodb::client(&back), places.table()));
-        let target = Script::default();
         let clock = SystemClock::start();
+        let target = Script::new(Arc::new(clock));
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
             Dispatcher::new(settings.clone(), target.clone(), settle, clock, NoControl)
@@ -114,6 +114,14 @@ impl Home for AwsHome {
             tier_precision: Duration::from_millis(20),
             dedup_window: Duration::from_secs(chaski_core::limits::DEDUP_WINDOW_SECONDS),
             atomic_settle: false,
+            // EventBridge Scheduler keeps times to the minute.
+            wait_precision: Duration::from_secs(60),
+            rounds_to_tiers: true,
+            knows_duplicates: false,
+            key_window: Duration::from_secs(chaski_core::limits::DEDUP_WINDOW_SECONDS),
+            counts_sequence: false,
+            has_ledger: false,
+            crowd: (20, 10),
         }
     }
 
@@ -125,14 +133,13 @@ impl Home for AwsHome {
         &self.faults
     }
 
-    async fn accept(&self, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {
+    async fn accept_from(&self, caller: &app::Caller, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {
         let texts: Vec<String> = messages.iter().map(Message::text).collect();
         let posts: Vec<Post<'_>> =
             texts.iter().map(|text| Post { text: text.as_bytes(), key: None, trace: None }).collect();
-        let caller = app::Caller::default();
         match posts.as_slice() {
-            [one] => vec![Box::pin(self.ingress.accept(&caller, *one)).await],
-            many => Box::pin(self.ingress.accept_all(&caller, many)).await,
+            [one] => vec![Box::pin(self.ingress.accept(caller, *one)).await],
+            many => Box::pin(self.ingress.accept_all(caller, many)).await,
         }
     }
 

@@ -5,6 +5,7 @@
 //! rules (see `conformance`). What homes may differ in is data, never a branch on a name: see [`Capabilities`].
 
 pub mod aws;
+pub mod clock;
 pub mod embedded;
 pub mod faults;
 pub mod script;
@@ -12,12 +13,16 @@ pub mod script;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chaski_core::app::Receipt;
+use chaski_core::app::{Caller, Receipt};
 use chaski_core::identity;
-use chaski_core::ports::{Entry, Leased, Settlement};
+use chaski_core::ledger::MessageState;
+use chaski_core::pause::PauseScope;
+use chaski_core::ports::{Cancelled, Entry, Leased, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::retry::TierDelays;
+
+use serde_json::{Map, Value};
 
 use faults::Faults;
 use script::Script;
@@ -25,6 +30,9 @@ use script::Script;
 /// Long enough to tell an early retry from a late one, short enough to go through all tiers in a test.
 const TIERS: TierDelays =
     TierDelays { fast: Duration::from_secs(1), medium: Duration::from_secs(1), slow: Duration::from_secs(2) };
+
+/// Between two looks at a home in which nothing is due.
+pub const POLL: Duration = Duration::from_millis(20);
 
 /// What every home of the suite is set to.
 const SETTINGS: &str = r#"
@@ -52,6 +60,21 @@ pub struct Capabilities {
     /// Whether the effect of a settlement and the end of its lease are one change. Where they are two, a crash
     /// between them shows the entry again.
     pub atomic_settle: bool,
+    /// By how much later than its time an attempt may begin, as the target's clock sees it, where nothing is in the
+    /// way. Never earlier.
+    pub wait_precision: Duration,
+    /// Whether a wait that a message asks for before its retry is rounded up to a tier, as far as the tiers go.
+    pub rounds_to_tiers: bool,
+    /// Whether a message that was accepted before is answered as a duplicate. Where it is not, it is one all the same.
+    pub knows_duplicates: bool,
+    /// How long the same key and body are the same message.
+    pub key_window: Duration,
+    /// Whether the numbers of what was attempted of a strict line have no gaps. Everywhere they rise.
+    pub counts_sequence: bool,
+    /// Whether it can tell the state of each message: see [`Home::state`].
+    pub has_ledger: bool,
+    /// Subjects, and messages of each, that a story about many may post: a local AWS takes its time.
+    pub crowd: (u64, u64),
 }
 
 /// A message that a story posts.
@@ -65,13 +88,37 @@ pub struct Message {
     pub key: Option<String>,
     /// Its body, and what tells it from the others of its subject.
     pub n: u64,
+    /// What else it asks for: fields of the envelope, by their names.
+    pub asks: Map<String, Value>,
 }
 
 impl Message {
-    /// A message without a key.
+    /// A message without a key, that asks for nothing.
     #[must_use]
     pub fn new(subject: impl Into<String>, path: &str, n: u64) -> Self {
-        Self { subject: subject.into(), path: path.to_owned(), key: None, n }
+        Self { subject: subject.into(), path: path.to_owned(), key: None, n, asks: Map::new() }
+    }
+
+    /// The same with these fields of the envelope beside those it has: `asking(json!({"delay": "2s"}))`.
+    #[must_use]
+    pub fn asking(mut self, fields: Value) -> Self {
+        if let Value::Object(fields) = fields {
+            self.asks.extend(fields);
+        }
+        self
+    }
+
+    /// The same, strict.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        self.asking(serde_json::json!({"ordering": "strict"}))
+    }
+
+    /// The same under an idempotency key.
+    #[must_use]
+    pub fn keyed(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
     }
 
     /// The envelope, as a producer writes it.
@@ -81,8 +128,9 @@ impl Message {
             "subject": self.subject,
             "message": {"url": script::url(&self.path), "body": {"n": self.n}},
         });
-        if let (Some(key), Some(envelope)) = (&self.key, envelope.as_object_mut()) {
-            envelope.insert("id".to_owned(), key.as_str().into());
+        if let Some(envelope) = envelope.as_object_mut() {
+            envelope.extend(self.asks.clone());
+            envelope.extend(self.key.as_ref().map(|key| ("id".to_owned(), key.as_str().into())));
         }
         envelope.to_string()
     }
@@ -140,8 +188,14 @@ pub trait Home {
     /// What breaks, and when.
     fn faults(&self) -> &Faults;
 
-    /// Takes messages in through the use case, all in one call; the answers in their order.
-    fn accept(&self, messages: &[Message]) -> impl Future<Output = Vec<Result<Receipt, Problem>>>;
+    /// Takes messages of a producer in through the use case, all in one call; the answers in their order.
+    fn accept_from(&self, caller: &Caller, messages: &[Message])
+    -> impl Future<Output = Vec<Result<Receipt, Problem>>>;
+
+    /// The same of a caller that the platform let in, who is no producer by name.
+    fn accept(&self, messages: &[Message]) -> impl Future<Output = Vec<Result<Receipt, Problem>>> {
+        async { self.accept_from(&Caller::default(), messages).await }
+    }
 
     /// Writes an entry into its queue, past the ingress: what another version, an operator or a fault wrote.
     fn put(&self, entry: &Entry) -> impl Future<Output = anyhow::Result<()>>;
@@ -157,6 +211,52 @@ pub trait Home {
 
     /// Ends the wait of what went back, as if its time had passed. How many entries that were.
     fn wake(&self) -> impl Future<Output = anyhow::Result<usize>>;
+
+    /// Lets time pass: when this returns, the clock that attempts are stamped with has gone on by that much at least,
+    /// and whatever became due in the meantime can be seen by the next steps. A home whose clock can be moved moves
+    /// it; another waits, as far as its queues keep the time themselves, and fires what stands in a schedule of the
+    /// platform's until then.
+    fn advance(&self, span: Duration) -> impl Future<Output = anyhow::Result<()>> {
+        async move {
+            tokio::time::sleep(span).await;
+            Ok(())
+        }
+    }
+
+    /// Nothing is due now: rests a moment. A home whose clock can be moved moves it by a little.
+    fn rest(&self) -> impl Future<Output = anyhow::Result<()>> {
+        self.advance(POLL)
+    }
+
+    /// Its processes end without a word and start anew; what queues and stores hold is there again. One whose
+    /// processes keep nothing between two batches loses the next answer.
+    fn crash(&self) -> impl Future<Output = anyhow::Result<()>> {
+        async {
+            self.faults().lose_answers(1);
+            Ok(())
+        }
+    }
+
+    /// Cancels a message, by the home's own means. When this returns, no attempt of it begins any more.
+    fn cancel(&self, id: &str) -> impl Future<Output = anyhow::Result<Cancelled>> {
+        async move { anyhow::bail!("this home can't cancel {id}") }
+    }
+
+    /// Holds a scope back; the pause's id. When this returns, no attempt begins in the scope: where that takes a
+    /// while, it is waited for here.
+    fn pause(&self, scope: &PauseScope) -> impl Future<Output = anyhow::Result<String>> {
+        async move { anyhow::bail!("this home can't pause {scope:?}") }
+    }
+
+    /// Ends a pause.
+    fn resume(&self, pause: &str) -> impl Future<Output = anyhow::Result<()>> {
+        async move { anyhow::bail!("this home can't resume {pause}") }
+    }
+
+    /// A message's state, where the home has a ledger; `None` is a message that it does not know.
+    fn state(&self, id: &str) -> impl Future<Output = anyhow::Result<Option<MessageState>>> {
+        async move { anyhow::bail!("this home has no ledger to find {id} in") }
+    }
 
     /// How many entries each queue holds: visible, leased and delayed.
     fn depths(&self) -> impl Future<Output = anyhow::Result<BTreeMap<QueueName, u64>>>;

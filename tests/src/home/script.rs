@@ -1,13 +1,14 @@
 //! A target without a socket: it does what the path says, and remembers every attempt.
 //!
-//! `/200`, `/404`, … answer that status; `/late` never answers in time, `/late-once`
-//! answers 500 from the second attempt on; `/once` fails the first attempt and
-//! `/twice` the first two; `/panic` takes down whoever calls it.
+//! `/200`, `/404`, … answer that status; `/late` never answers in time, `/late-once` answers 500 from the second
+//! attempt on; `/once` fails the first attempt, `/twice` the first two and `/fail/4` the first four; `/panic` takes
+//! down whoever calls it.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chaski_core::ports::{Answer, CallError, Outgoing, Target};
+use chaski_core::ports::{Answer, CallError, Clock, Outgoing, Target};
 
 /// The URL of a path. Nothing resolves the name: no request leaves the process.
 #[must_use]
@@ -18,8 +19,8 @@ pub fn url(path: &str) -> String {
 /// One request, as the target got it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// When.
-    pub at: Instant,
+    /// When, by the clock of the home: see [`Script::elapsed`].
+    pub at: Duration,
     /// The message's id.
     pub id: String,
     /// The message's subject.
@@ -28,6 +29,10 @@ pub struct Attempt {
     pub number: u32,
     /// The message's generation.
     pub generation: u32,
+    /// Its place in its line, as it was told.
+    pub sequence: Option<u128>,
+    /// How long the call was allowed to take.
+    pub deadline: Duration,
     /// What the target was told to do.
     pub path: String,
     /// The body.
@@ -43,14 +48,35 @@ impl Attempt {
 }
 
 /// The target and its journal. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct Script(Arc<Mutex<Vec<Attempt>>>);
+#[derive(Clone)]
+pub struct Script {
+    journal: Arc<Mutex<Vec<Attempt>>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("journal", &self.journal).finish_non_exhaustive()
+    }
+}
 
 impl Script {
+    /// One that stamps attempts with this clock.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { journal: Arc::default(), clock }
+    }
+
+    /// The reading of the clock that attempts are stamped with.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
     /// All attempts so far, in the order in which they were made.
     #[must_use]
     pub fn attempts(&self) -> Vec<Attempt> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The attempts of one subject.
@@ -60,12 +86,12 @@ impl Script {
     }
 
     fn note(&self, attempt: Attempt) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(attempt);
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).push(attempt);
     }
 }
 
 impl Target for Script {
-    async fn call(&self, request: Outgoing, _: Duration) -> Result<Answer, CallError> {
+    async fn call(&self, request: Outgoing, deadline: Duration) -> Result<Answer, CallError> {
         let header = |name: &str| {
             let found = request.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.clone()).unwrap_or_default()
@@ -73,11 +99,13 @@ impl Target for Script {
         let number = header("chaski-attempt").parse().unwrap_or(0);
         let path = request.url.path().to_owned();
         self.note(Attempt {
-            at: Instant::now(),
+            at: self.clock.elapsed(),
             id: header("chaski-id"),
             subject: header("chaski-subject"),
             number,
             generation: header("chaski-generation").parse().unwrap_or(0),
+            sequence: header("chaski-sequence").parse().ok(),
+            deadline,
             path: path.clone(),
             body: request.body,
         });
@@ -89,6 +117,9 @@ impl Target for Script {
             "/panic" => panic!("the script says so"),
             "/once" => failing(number, 1),
             "/twice" => failing(number, 2),
+            path if path.starts_with("/fail/") => {
+                failing(number, path.trim_start_matches("/fail/").parse().unwrap_or(u32::MAX))
+            }
             path => path.trim_start_matches('/').parse().unwrap_or(404),
         };
         Ok(Answer { status, ..Answer::default() })

@@ -1,0 +1,32 @@
+//! A clock that nothing moves but a story.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chaski_core::ports::Clock;
+use chaski_core::time::Timestamp;
+
+/// The wall's time at the start: 2026-11-01T00:00:00Z.
+const START: i64 = 1_793_491_200_000;
+
+/// Stands still until it is moved. Clones are one clock.
+#[derive(Debug, Clone, Default)]
+pub struct HandClock(Arc<AtomicU64>);
+
+impl HandClock {
+    /// Moves it forward, in whole milliseconds.
+    pub fn advance(&self, span: Duration) {
+        self.0.fetch_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(START).plus(self.elapsed())
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
