@@ -1,10 +1,12 @@
 """What the scripts of infra/ share: where things are, running commands, packages, outputs of a stack."""
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -25,6 +27,9 @@ LOCAL_CLIENT = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
+
+# The template's parameters that hold secrets, and the environment variables that they come from.
+SECRETS = {"SigningSecret": "CHASKI_SIGNING_SECRET", "SigningPrevious": "CHASKI_SIGNING_PREVIOUS"}
 
 
 def need_tools() -> None:
@@ -63,6 +68,31 @@ def config_path(default: Path) -> Path:
 def producers_parameter(config: Path) -> str:
     """`configured` or `none`, as the template's parameter Producers wants it."""
     return "configured" if tomllib.loads(config.read_text()).get("producers") else "none"
+
+
+def secret_parameters() -> dict[str, str]:
+    """The secrets that the environment holds. One that is there and empty is taken from the stack; one that is not
+    there stays as it is deployed."""
+    return {name: os.environ[variable] for name, variable in SECRETS.items() if variable in os.environ}
+
+
+@contextlib.contextmanager
+def secret_overrides(secrets: dict[str, str]):
+    """Words for `--parameter-overrides` of sam that name a file with the secrets, so that no list of processes shows
+    them. The file is the user's alone, and gone afterwards."""
+    if not secrets:
+        yield []
+        return
+    # sam reads YAML, of which a text of JSON is one.
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.writelines(f"{name}: {json.dumps(value)}\n" for name, value in secrets.items())
+        file.flush()
+        yield [f"file://{file.name}"]
+
+
+def fingerprints(secrets: dict[str, str]) -> dict[str, str]:
+    """What tells one secret from the next and nothing about it: they are long and random."""
+    return {name: hashlib.sha256(f"{name}={value}".encode()).hexdigest()[:16] for name, value in secrets.items()}
 
 
 def stamp(packages: Path, config: Path, parameters: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 """Faults of the code. Each is caught by the cheapest test that can see it."""
 from .fault import (
-    AWS, CONFORMANCE, CORE, DYNAMODB, GUARDED, HOSTILE, SECRETS, STORE_STORIES, STORE_UNITS, TORTURE, Edit, Fault,
+    AWS, CONFORMANCE, CORE, DYNAMODB, GUARDED, HOSTILE, SECRETS, SIGNATURES, SIGNED, STORE_STORIES, STORE_UNITS, TORTURE,
+    Edit, Fault,
 )
 
 IDENTITY = "shared/core/src/identity.rs"
@@ -11,6 +12,7 @@ RECORD = "shared/core/src/dead_letter.rs"
 TABLE = "shared/dynamodb/src/dead_letters.rs"
 SETTLE = "shared/dynamodb/src/settle.rs"
 QUEUES = "shared/aws/src/sqs_queues.rs"
+KEY_WINDOW = "shared/signed/src/key_window.rs"
 
 MOVE = "dedup: identity::dedup_id(&meta.id, meta.generation, meta.attempts.saturating_add(1), meta.hop)"
 PARTS = "digest(&[id.as_bytes(), generation.as_bytes(), attempt.as_bytes(), hop.as_bytes()])"
@@ -181,6 +183,19 @@ BOUNDARY = [
         "no_line_holds_a_planted_secret",
         "shared/core/src/app/bury.rs", "redact::answer(&answer.body, &task.envelope.message.headers)",
         "answer.body.clone()"),
+    one("signature-without-time", "a signature does not cover its time", SIGNATURES,
+        "each_attempt_is_verified_and_the_wrong_secret_is_not",
+        "shared/core/src/signing.rs", 'format!("{id}.{seconds}.")', 'format!("{id}.1614265330.")'),
+    one("signature-of-acceptance", "every attempt is signed with one and the same time", SIGNATURES,
+        "each_attempt_is_verified_and_the_wrong_secret_is_not",
+        "shared/core/src/app/attempt.rs", "request::signed(request, &task.meta.id, at, &self.settings.signing)",
+        "request::signed(request, &task.meta.id, task.meta.received_at.unwrap_or(at), &self.settings.signing)"),
+    one("rotation-cut-short", "only the current secret signs", SIGNATURES, "a_rotation_loses_no_target",
+        "shared/core/src/signing.rs", "previous: self.previous.as_ref().map(|secret| secret.0.clone())",
+        "previous: None"),
+    one("settings-line-shown", "a settings file that is no TOML is shown, with its secret", SECRETS,
+        "no_line_holds_a_planted_secret",
+        "shared/core/src/settings/reader.rs", "error.message())", "error)"),
     one("body-written-anew", "a JSON body is read and written again", CORE, "a_json_body_goes_byte_for_byte",
         "shared/core/src/envelope/wire.rs", "Some(Body::Json(text.to_owned()))",
         "serde_json::from_str::<serde_json::Value>(text).ok().map(|value| Body::Json(value.to_string()))"),
@@ -221,4 +236,28 @@ STORE = [
         "shared/embedded/src/writer/damage.rs", "self.lines.push(row.line);", "let _ = row;"),
 ]
 
-FAULTS = IDS + LINES + DURABILITY + RETRIES + BOUNDARY + STORE
+WINDOW = [
+    one("key-before-its-message", "a key's row is put before the queue took the message", SIGNED,
+        "a_message_that_was_not_queued_has_no_row",
+        KEY_WINDOW, "let taken = self.queues.enqueue(entry).await?; Box::pin(known.keep(vec![message])).await;",
+        "Box::pin(known.keep(vec![message])).await; let taken = self.queues.enqueue(entry).await?;"),
+    one("key-of-a-refused-message", "a key's row is put whatever the queue said", SIGNED,
+        "each_of_many_has_its_own_fate",
+        KEY_WINDOW, "message.filter(|_| fate.is_ok() && !seen)", "message.filter(|_| { let _ = fate; !seen })"),
+    one("key-fails-closed", "a table that does not answer hides messages", SIGNED,
+        "a_table_that_is_silent_costs_a_second_and_hides_nothing",
+        KEY_WINDOW, "Err(error) => trouble.note(&error),",
+        "Err(error) => { trouble.note(&error); seen.iter_mut().skip(place).take(1).for_each(|seen| *seen = true); }"),
+    one("key-for-ever", "a row holds until DynamoDB deletes it", SIGNED,
+        "a_repeat_is_a_duplicate_until_its_window_ends",
+        "shared/signed/src/key_rows.rs", "expires.is_some_and(|expires| expires > seconds(now))",
+        "{ let _ = now; expires.is_some() }"),
+    one("copy-believes-200", "a copy that S3 gave up behind a 200 counts as made", SIGNED,
+        "a_copy_that_fails_behind_a_200_has_failed",
+        "shared/signed/src/s3/mod.rs", 'part == b"<Error"', 'part == b"<Never"'),
+    one("object-cut-short", "an object that ends early counts as whole", SIGNED,
+        "an_object_ends_with_its_length_or_with_an_error",
+        "shared/signed/src/s3/object.rs", "Ok(None) if self.read != self.length =>", "Ok(None) if self.read > self.length =>"),
+]
+
+FAULTS = IDS + LINES + DURABILITY + RETRIES + BOUNDARY + STORE + WINDOW

@@ -98,7 +98,7 @@ async fn a_message_s_life() -> Memory {
     let [secret, previous] = SIGNING.map(signing_secret);
     let signing = format!("[signing]\nsecret = \"{secret}\"\nprevious = \"{previous}\"");
     let settings = Arc::new(Settings::read(&format!("{file}\n{signing}"), &|_| None).unwrap());
-    tracing::trace!("{settings:?}");
+    tracing::error!("{settings:?}");
     // Of every kind of mistake: what is no secret, and a file that is no TOML beside it.
     for wrong in [signing.replace("whsec_", "whsec"), signing.replace('=', "=\n"), format!("{signing}\n{signing}")] {
         let error = Settings::read(&wrong, &|_| None).unwrap_err();

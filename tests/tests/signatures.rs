@@ -12,7 +12,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chaski_core::app::{Caller, Dispatcher, Ingress, Post};
-use chaski_core::ports::Clock;
+use chaski_core::ports::{Clock, NoControl};
 use chaski_core::settings::Settings;
 use chaski_core::time::Timestamp;
 use chaski_embedded::{Options, Store};
@@ -133,7 +133,7 @@ async fn three_attempts(body: &str, signing: [&str; 3]) -> [Signed; 3] {
         store.look_at_the_clock();
         let leased = tokio::time::timeout(PATIENCE, store.lease()).await.unwrap();
         let caller = HttpTarget::new(settings.guard.clone(), Arc::new(SystemClock::start()));
-        let dispatcher = Dispatcher::new(settings, caller, store.clone(), clock.clone());
+        let dispatcher = Dispatcher::new(settings, caller, store.clone(), clock.clone(), NoControl);
         let until = clock.elapsed() + Duration::from_secs(60);
         assert!(Box::pin(dispatcher.run(&[leased], until)).await.is_empty());
         clock.0.fetch_add(STEP_S * 1_000, Ordering::SeqCst);

@@ -229,6 +229,27 @@ fn each_role_may_do_exactly_what_its_function_does() {
     }
 }
 
+/// Accepting never needs a table; a window of keys does, and then the ingress may touch its own rows of it.
+#[test]
+fn the_ingress_may_touch_its_rows_of_keys_where_there_is_a_window_and_no_others() {
+    let template = template();
+    let policy = &template["Resources"]["ApiIngressKeys"];
+    assert_eq!((&policy["Type"], &policy["Condition"]), (&"AWS::IAM::Policy".into(), &"HasKeyWindow".into()));
+    assert_eq!(texts(&policy["Properties"]["Roles"]), BTreeSet::from(["ApiIngressRole".to_owned()]));
+    let [statement] = &policy["Properties"]["PolicyDocument"]["Statement"].as_sequence().unwrap()[..] else {
+        panic!("one statement")
+    };
+    assert_eq!(texts(&statement["Action"]), ["dynamodb:GetItem", "dynamodb:PutItem"].map(str::to_owned).into());
+    let variables = &template["Resources"]["ApiIngress"]["Properties"]["Environment"]["Variables"];
+    assert_eq!(text(&variables["CHASKI_AWS_CONTROL"]), "ControlTable");
+    assert_eq!(text(&statement["Resource"]), "ControlTable.Arn");
+    let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+    assert_eq!(texts(keys), BTreeSet::from(["key#*".to_owned()]));
+    assert_eq!(text(&template["Parameters"]["KeyWindowSeconds"]["Default"]), "0");
+    let most = chaski_core::limits::KEY_WINDOW.as_secs().to_string();
+    assert_eq!(text(&template["Parameters"]["KeyWindowSeconds"]["MaxValue"]), most);
+}
+
 /// The partitions of the control table that a role may touch, by action.
 fn partitions(template: &Value, role: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut partitions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -311,6 +332,9 @@ fn the_environment_is_small_and_known() {
         "aws.queue_prefix",
         "aws.table",
         "aws.control",
+        "aws.key_window",
+        "signing.secret",
+        "signing.previous",
     ]
     .map(variable)
     .into();
@@ -322,6 +346,27 @@ fn the_environment_is_small_and_known() {
         let size: usize = pairs.iter().map(|(name, value)| text(name).len() + text(value).len()).sum();
         assert!(size < 4_096 / 2, "{function}: {size} bytes of 4,096");
     }
+}
+
+#[test]
+fn signing_secrets_are_hidden_and_only_the_consumers_have_them() {
+    let template = template();
+    for (name, setting) in [("SigningSecret", "signing.secret"), ("SigningPrevious", "signing.previous")] {
+        let parameter = &template["Parameters"][name];
+        assert_eq!(parameter["NoEcho"], true, "{name}");
+        assert_eq!(text(&parameter["Default"]), "", "{name}");
+        let variable = variable(setting);
+        for (function, expected) in
+            [("ApiIngress", None), ("SqsConsumer", Some(name)), ("SqsErrorConsumer", Some(name))]
+        {
+            let own = &template["Resources"][function]["Properties"]["Environment"]["Variables"][variable.as_str()];
+            assert_eq!((!own.is_null()).then(|| text(own)).as_deref(), expected, "{function}");
+        }
+        let uses = include_str!("../../template.yaml").matches(&format!("!Ref {name}\n")).count();
+        assert_eq!(uses, 2, "{name} stands nowhere else");
+    }
+    let global = &template["Globals"]["Function"]["Environment"]["Variables"];
+    assert!(global[variable("signing.secret").as_str()].is_null());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use chaski_core::api::{Api, Door, NoDesk};
 use chaski_core::app::Ingress;
 use chaski_core::limits;
 use chaski_lambda::{ApiEvent, answer, start};
+use chaski_signed::{KeyRows, KeyWindow};
 use chaski_system::{SystemChance, SystemClock};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
@@ -13,7 +14,14 @@ async fn main() -> anyhow::Result<()> {
     let settings = start("api-ingress")?;
     let clients = Clients::new(AwsSettings::read(|name| std::env::var(name).ok())?)?;
     let queues = SqsQueues::new(clients.sqs(), QueuePrefix::new(settings.aws.queue_prefix.as_str()));
-    let ingress = Ingress::new(settings, queues, SystemClock::start(), SystemChance);
+    let (clock, window) = (SystemClock::start(), settings.aws.key_window);
+    let queues = if window.is_zero() {
+        KeyWindow::off(queues)
+    } else {
+        let rows = KeyRows::new(&clients, settings.aws.control.as_str());
+        KeyWindow::new(queues.leaving(KeyWindow::<SqsQueues, SystemClock>::TIME), rows, window, clock)
+    };
+    let ingress = Ingress::new(settings, queues, clock, SystemChance);
     let door = Door { body_bytes: limits::EVENT_BYTES, local: false };
     let api = Api::new(ingress, None::<NoDesk>, door);
     let handler = service_fn(|event: LambdaEvent<ApiEvent>| {

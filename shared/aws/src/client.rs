@@ -8,7 +8,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_sqs::config::Region;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore, crypto};
@@ -98,6 +98,24 @@ impl Clients {
     #[must_use]
     pub fn http(&self) -> SharedHttpClient {
         SharedHttpClient::new(self.transport.clone())
+    }
+
+    /// The same connections, for calls that no SDK makes.
+    #[must_use]
+    pub fn connector(&self) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.transport.clone())
+    }
+
+    /// Where S3 is, if it is not where AWS has it.
+    #[must_use]
+    pub fn s3_endpoint(&self) -> Option<String> {
+        self.settings.s3_endpoint.clone()
+    }
+
+    /// Where EventBridge Scheduler is, if it is not where AWS has it.
+    #[must_use]
+    pub fn scheduler_endpoint(&self) -> Option<String> {
+        self.settings.scheduler_endpoint.clone()
     }
 
     /// Where DynamoDB is, if it is not where AWS has it.

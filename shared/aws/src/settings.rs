@@ -13,6 +13,8 @@ const SESSION: &str = "AWS_SESSION_TOKEN";
 const ENDPOINT: &str = "AWS_ENDPOINT_URL";
 const SQS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
 const DYNAMODB_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+const S3_ENDPOINT: &str = "AWS_ENDPOINT_URL_S3";
+const SCHEDULER_ENDPOINT: &str = "AWS_ENDPOINT_URL_SCHEDULER";
 const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
 /// How AWS is reached. Of the chain that the SDK's own loader tries (files, profiles, metadata services)
@@ -28,6 +30,10 @@ pub struct AwsSettings {
     pub sqs_endpoint: Option<String>,
     /// `AWS_ENDPOINT_URL_DYNAMODB`, else `AWS_ENDPOINT_URL`; the region's own where there is none.
     pub dynamodb_endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`; the region's own where there is none.
+    pub s3_endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_SCHEDULER`, else `AWS_ENDPOINT_URL`; the region's own where there is none.
+    pub scheduler_endpoint: Option<String>,
     /// `AWS_CA_BUNDLE`: a PEM file whose roots replace the ones that are compiled in.
     pub ca_bundle: Option<PathBuf>,
 }
@@ -73,6 +79,8 @@ impl AwsSettings {
         let settings = Self {
             sqs_endpoint: endpoint(SQS_ENDPOINT),
             dynamodb_endpoint: endpoint(DYNAMODB_ENDPOINT),
+            s3_endpoint: endpoint(S3_ENDPOINT),
+            scheduler_endpoint: endpoint(SCHEDULER_ENDPOINT),
             region,
             credentials: Credentials::new(key_id, secret, value(SESSION), None, "environment"),
             ca_bundle: value(CA_BUNDLE).map(PathBuf::from),
@@ -98,13 +106,17 @@ mod tests {
         assert_eq!(settings.region, "eu-west-1");
         assert_eq!(settings.credentials.session_token(), Some("token-hush"));
         assert_eq!((settings.sqs_endpoint, settings.dynamodb_endpoint, settings.ca_bundle), (None, None, None));
+        assert_eq!((settings.s3_endpoint, settings.scheduler_endpoint), (None, None));
     }
 
     #[test]
     fn an_endpoint_of_its_own_wins() {
-        let settings = read(&[(ENDPOINT, "http://127.0.0.1:1"), (SQS_ENDPOINT, "https://localhost:2")]).unwrap();
+        let own = [(SQS_ENDPOINT, "https://localhost:2"), (S3_ENDPOINT, "https://localhost:3")];
+        let settings = read(&[&[(ENDPOINT, "http://127.0.0.1:1")][..], &own].concat()).unwrap();
         assert_eq!(settings.sqs_endpoint.as_deref(), Some("https://localhost:2"));
+        assert_eq!(settings.s3_endpoint.as_deref(), Some("https://localhost:3"));
         assert_eq!(settings.dynamodb_endpoint.as_deref(), Some("http://127.0.0.1:1"));
+        assert_eq!(settings.scheduler_endpoint.as_deref(), Some("http://127.0.0.1:1"));
     }
 
     #[test]

@@ -29,13 +29,22 @@ pub const VISIBILITY_ENTRIES: usize = 10;
 pub struct SqsQueues {
     client: Client,
     prefix: QueuePrefix,
+    /// All calls of one [`Enqueue::enqueue_all`] together.
+    all: Duration,
 }
 
 impl SqsQueues {
     /// The queues whose URLs begin with `prefix`.
     #[must_use]
     pub fn new(client: Client, prefix: QueuePrefix) -> Self {
-        Self { client, prefix }
+        Self { client, prefix, all: ALL }
+    }
+
+    /// The same queues, with less time for a call of many, where something else takes its share of what the port
+    /// promises.
+    #[must_use]
+    pub fn leaving(self, share: Duration) -> Self {
+        Self { all: self.all.saturating_sub(share), ..self }
     }
 
     /// What the queues' URLs begin with.
@@ -164,7 +173,7 @@ impl Enqueue for SqsQueues {
     }
 
     async fn enqueue_all(&self, entries: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
-        let until = Instant::now() + ALL;
+        let until = Instant::now() + self.all;
         let queues = by_queue(entries.iter().map(|entry| &entry.queue)).into_iter().map(|(queue, places)| {
             let its = places.into_iter().filter_map(|place| Some((place, entries.get(place)?)));
             self.send(queue, Lanes::new(its), until)

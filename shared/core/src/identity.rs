@@ -3,9 +3,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use uuid::Builder;
+use uuid::{Builder, Uuid};
 
 use crate::time::Timestamp;
+
+/// The version of a UUID whose bytes are its maker's own business (RFC 9562).
+const KEYED_VERSION: usize = 8;
 
 /// base64url of SHA-256 over the parts with a zero byte between them, unpadded: 43 characters that are
 /// legal in every id and key of AWS.
@@ -86,6 +89,12 @@ fn first_of(whole: [u8; 32]) -> String {
     Builder::from_custom_bytes(first).into_uuid().to_string()
 }
 
+/// Whether an id is one of [`keyed_id`]: such an id is met again when the same message is posted again.
+#[must_use]
+pub fn is_keyed(id: &str) -> bool {
+    Uuid::parse_str(id).is_ok_and(|id| id.get_version_num() == KEYED_VERSION)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -120,5 +129,6 @@ mod tests {
         }
         let seven = new_id(Timestamp::from_millis(1_796_115_600_123), [7; 10]);
         assert_eq!(seven.as_bytes().get(14), Some(&b'7'), "version 7: {seven}");
+        assert!(is_keyed(&id) && !is_keyed(&seven) && !is_keyed("") && !is_keyed("q-8"));
     }
 }

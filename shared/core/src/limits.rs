@@ -73,6 +73,8 @@ pub const ENQUEUE_CALL_BYTES: usize = 1_048_576;
 pub const TIER_DELAY_SECONDS: u64 = 900;
 /// The queue's dedup window in seconds (SQS).
 pub const DEDUP_WINDOW_SECONDS: u64 = 300;
+/// The longest window of idempotency keys on AWS, where each key is a row for as long.
+pub const KEY_WINDOW: std::time::Duration = std::time::Duration::from_secs(90 * 24 * 60 * 60);
 /// A dead letter's item, its keys included (DynamoDB takes 400 KB; the rest is a reserve).
 pub const DEAD_LETTER_ITEM_BYTES: usize = 380_000;
 /// A dead letter's envelope is compressed above this size.

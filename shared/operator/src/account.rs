@@ -48,6 +48,8 @@ impl Account {
             credentials: nobody,
             sqs_endpoint: None,
             dynamodb_endpoint: None,
+            s3_endpoint: None,
+            scheduler_endpoint: None,
             ca_bundle: value("AWS_CA_BUNDLE").map(PathBuf::from),
         };
         let http = Clients::new(settings.clone())?.http();
@@ -61,6 +63,8 @@ impl Account {
         let endpoint = |service: &str| value(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| all.clone());
         settings.sqs_endpoint = endpoint("SQS");
         settings.dynamodb_endpoint = endpoint("DYNAMODB");
+        settings.s3_endpoint = endpoint("S3");
+        settings.scheduler_endpoint = endpoint("SCHEDULER");
         Ok(Self {
             region: settings.region.clone(),
             credentials: settings.credentials.clone(),
@@ -81,11 +85,10 @@ impl Account {
         Signer::new(self.credentials.clone(), self.region.clone(), service)
     }
 
-    /// Where CloudFormation is. (In China AWS has a domain of its own.)
+    /// Where CloudFormation is.
     #[must_use]
     pub fn cloudformation(&self) -> String {
-        let domain = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let own = || format!("https://cloudformation.{}.{domain}", self.region);
+        let own = || chaski_signed::endpoint("cloudformation", &self.region);
         self.cloudformation_endpoint.clone().unwrap_or_else(own)
     }
 }

@@ -9,6 +9,7 @@ mod api;
 mod journeys;
 mod known_answer;
 mod operator;
+mod orders;
 mod versions;
 
 use std::net::SocketAddr;

@@ -77,6 +77,9 @@ pub struct AwsNames {
     pub table: String,
     /// `aws.control`: the table of what is known beside the queues. Empty: none, and so nothing of that is.
     pub control: String,
+    /// `aws.key_window`: how long the same key and content is the same message. Zero: as long as the queue itself
+    /// knows it, five minutes.
+    pub key_window: Duration,
 }
 
 /// Beyond an attempt a function needs time to hand over or bury, and to give back the rest.
@@ -151,16 +154,29 @@ impl Settings {
             producers: producers::read(&mut reader),
             routes: routes::read(&mut reader),
             signing: signing::read(&mut reader),
-            aws: AwsNames {
-                queue_prefix: reader.text("aws.queue_prefix", ""),
-                table: reader.text("aws.table", ""),
-                control: reader.text("aws.control", ""),
-            },
+            aws: read_aws(&mut reader),
             serve: serve::read(&mut reader),
         };
         reader.refuse_unknown();
         if reader.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError(reader.mistakes)) }
     }
+}
+
+fn read_aws(reader: &mut Reader<'_>) -> AwsNames {
+    let names = AwsNames {
+        queue_prefix: reader.text("aws.queue_prefix", ""),
+        table: reader.text("aws.table", ""),
+        control: reader.text("aws.control", ""),
+        key_window: reader.span("aws.key_window", Duration::ZERO),
+    };
+    if names.key_window > limits::KEY_WINDOW {
+        let most = limits::KEY_WINDOW.as_secs() / (24 * 60 * 60);
+        reader.wrong("aws.key_window", format!("must be at most {most} days"));
+    }
+    if !names.key_window.is_zero() && names.control.is_empty() {
+        reader.wrong("aws.control", "is missing beside aws.key_window");
+    }
+    names
 }
 
 fn read_log(reader: &mut Reader<'_>) -> LogSettings {

@@ -40,6 +40,17 @@ fn the_environment_wins() {
 }
 
 #[test]
+fn a_window_of_keys_needs_its_table_and_has_a_limit() {
+    assert!(read("").unwrap().aws.key_window.is_zero());
+    let window = ("CHASKI_AWS_KEY_WINDOW", "86400s");
+    assert_eq!(read_with("", &[window]).unwrap_err(), ["aws.control"]);
+    let settings = read_with("", &[window, ("CHASKI_AWS_CONTROL", "chaski-control")]).unwrap();
+    assert_eq!((settings.aws.key_window.as_secs(), settings.aws.control.as_str()), (86_400, "chaski-control"));
+    let too_long = "[aws]\ncontrol = \"c\"\nkey_window = \"91d\"";
+    assert_eq!(read(too_long).unwrap_err(), ["aws.key_window"]);
+}
+
+#[test]
 fn every_mistake_is_named_at_once() {
     let file = r#"
         surprise = 1

@@ -1,5 +1,6 @@
 //! Where everything stands in the control table. Each kind of thing has partitions of its own, named here and
-//! nowhere else; a role's rights go by the beginning of their names (`dynamodb:LeadingKeys`).
+//! nowhere else, but for the rows of idempotency keys, `key#…`, which `chaski-signed` writes; a role's rights go by the
+//! beginning of their names (`dynamodb:LeadingKeys`).
 
 use chaski_core::identity;
 

@@ -1,0 +1,25 @@
+//! Signed calls to AWS's services for which an SDK would be megabytes in a function that starts cold.
+//!
+//! [`Signer`] signs (Signature Version 4), [`Service`] makes a call with a deadline and bounded tries over the
+//! connections of `chaski-aws`; [`S3`] and [`DynamoDb`] are what Chaski asks of the two, and [`KeyWindow`] knows
+//! idempotency keys for longer than SQS does.
+
+mod dynamodb;
+mod error;
+mod key_rows;
+mod key_window;
+mod place;
+mod s3;
+mod service;
+mod signer;
+#[cfg(test)]
+mod testing;
+
+pub use dynamodb::DynamoDb;
+pub use error::SignedError;
+pub use key_rows::KeyRows;
+pub use key_window::KeyWindow;
+pub use place::endpoint;
+pub use s3::{Object, S3};
+pub use service::{Answer, Call, Patience, Service};
+pub use signer::Signer;
