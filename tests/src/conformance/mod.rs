@@ -4,19 +4,25 @@
 //! Waits are for conditions. A rule that needs a chance takes a seed, and names it when it does not hold.
 
 pub mod burial;
+pub mod callback;
+pub mod cancel;
 pub mod dedup;
 pub mod delivery;
 pub mod foreign;
+pub mod identity;
 pub mod line;
+pub mod order;
+pub mod pause;
 pub mod retry;
 pub mod storm;
+pub mod time;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use chaski_core::app::Receipt;
-use chaski_core::identity;
+use chaski_core::identity::{dedup_id, digest};
 use chaski_core::ports::Entry;
 use chaski_core::queue::QueueName;
 
@@ -28,6 +34,11 @@ pub type Held = anyhow::Result<()>;
 
 /// How long a condition is waited for at most; the machines are noisy.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// Between two looks at a home in which no time passes.
+const MOMENT: Duration = Duration::from_millis(2);
+/// So many steps that find nothing show that nothing is there.
+const QUIET: u32 = 5;
+
 /// Turns the clockwork until no queue holds anything.
 async fn until_idle<H: Home>(home: &H) -> Held {
     let began = Instant::now();
@@ -56,6 +67,42 @@ async fn until_attempts<H: Home>(home: &H, count: usize) -> Held {
         }
     }
     Ok(())
+}
+
+/// Turns the clockwork until that is so of the attempts, while no more time passes than the home's own.
+async fn until<H: Home>(home: &H, what: &str, is_so: impl Fn(&[Attempt]) -> bool) -> Held {
+    let began = Instant::now();
+    while !is_so(&home.target().attempts()) {
+        ensure!(began.elapsed() < PATIENCE, "{what} did not come: {:?}", home.target().attempts());
+        if home.step().await? == 0 {
+            tokio::time::sleep(MOMENT).await;
+        }
+    }
+    Ok(())
+}
+
+/// Turns the clockwork until whatever may be attempted now has been: a message of another line has come and gone,
+/// and nothing comes behind it.
+async fn until_still<H: Home>(home: &H) -> Held {
+    let marker = Message::new(format!("marker-{}", home.target().attempts().len()), "/200", 0);
+    let id = accept(home, std::slice::from_ref(&marker)).await?.into_iter().map(|receipt| receipt.id).next();
+    until(home, "a marker", |attempts| attempts.iter().any(|attempt| Some(&attempt.id) == id.as_ref())).await?;
+    let mut quiet = 0;
+    while quiet < QUIET {
+        quiet = if home.step().await? == 0 { quiet + 1 } else { 0 };
+        tokio::time::sleep(MOMENT).await;
+    }
+    Ok(())
+}
+
+/// The numbers that a story gave the messages of a subject, attempt by attempt.
+fn numbers<H: Home>(home: &H, subject: &str) -> Vec<u64> {
+    home.target().of(subject).iter().filter_map(Attempt::n).collect()
+}
+
+/// The number of each attempt of one message, in the order in which they were made.
+fn attempts_of<H: Home>(home: &H, id: &str) -> Vec<u32> {
+    home.target().attempts().iter().filter(|attempt| attempt.id == id).map(|attempt| attempt.number).collect()
 }
 
 /// Takes messages in, all of which the queues take.
@@ -107,7 +154,7 @@ impl Written<'_> {
             queue: queue(self.queue)?,
             body: body.to_string(),
             group: group(subject),
-            dedup: identity::dedup_id(id, *generation, attempts + 1, *hop),
+            dedup: dedup_id(id, *generation, attempts + 1, *hop),
             due: None,
             listing: None,
         })
@@ -120,7 +167,7 @@ fn queue(name: &str) -> anyhow::Result<QueueName> {
 
 /// An entry that is no envelope of this version: `text` as it stands.
 fn raw(queue_name: &str, subject: &str, text: &str) -> anyhow::Result<Entry> {
-    let dedup = identity::digest(&[text.as_bytes()]);
+    let dedup = digest(&[text.as_bytes()]);
     Ok(Entry {
         queue: queue(queue_name)?,
         body: text.to_owned(),

@@ -30,7 +30,7 @@ use super::script::Script;
 use super::{Batch, Buried, Capabilities, Home, Message, POLL, SETTINGS, Sighting, TIERS};
 
 /// Entries that one turn leases at most.
-const TURN: usize = 10;
+const TURN: usize = 50;
 
 /// A store of its own, with the use cases over it, and a clock that only stories move.
 pub struct EmbeddedHome {
@@ -263,16 +263,19 @@ impl Enqueue for FaultyQueues {
 
     async fn enqueue_all(&self, entries: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
         let mut refused: HashSet<String> = HashSet::new();
-        let mut fates = Vec::new();
+        let (mut takes, mut taken) = (Vec::new(), Vec::new());
         for entry in entries {
-            if refused.contains(&entry.group) || self.faults.refuses_entry(&entry.body) {
-                refused.insert(entry.group);
-                fates.push(Err(EnqueueError::Unavailable("refused by the script".to_owned())));
+            let goes = !refused.contains(&entry.group) && !self.faults.refuses_entry(&entry.body);
+            takes.push(goes);
+            if goes {
+                taken.push(entry);
             } else {
-                fates.push(self.store.enqueue(entry).await);
+                refused.insert(entry.group);
             }
         }
-        fates
+        let mut fates = self.store.enqueue_all(taken).await.into_iter();
+        let not_taken = || Err(EnqueueError::Unavailable("refused by the script".to_owned()));
+        takes.into_iter().map(|goes| if goes { fates.next() } else { None }.unwrap_or_else(not_taken)).collect()
     }
 }
 

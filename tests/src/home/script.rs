@@ -10,10 +10,14 @@ use std::time::Duration;
 
 use chaski_core::ports::{Answer, CallError, Clock, Outgoing, Target};
 
-/// The URL of a path. Nothing resolves the name: no request leaves the process.
+/// The host of every target that a story does not name another for.
+pub const HOST: &str = "target.example";
+
+/// The URL of a path, or of a host with its path (`//other.example/200`). Nothing resolves the name: no request leaves
+/// the process.
 #[must_use]
 pub fn url(path: &str) -> String {
-    format!("http://target.example{path}")
+    if path.starts_with("//") { format!("http:{path}") } else { format!("http://{HOST}{path}") }
 }
 
 /// One request, as the target got it.
@@ -33,6 +37,8 @@ pub struct Attempt {
     pub sequence: Option<u128>,
     /// How long the call was allowed to take.
     pub deadline: Duration,
+    /// The target's host.
+    pub host: String,
     /// What the target was told to do.
     pub path: String,
     /// The body.
@@ -79,6 +85,12 @@ impl Script {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many attempts there were.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The attempts of one subject.
     #[must_use]
     pub fn of(&self, subject: &str) -> Vec<Attempt> {
@@ -106,6 +118,7 @@ impl Target for Script {
             generation: header("chaski-generation").parse().unwrap_or(0),
             sequence: header("chaski-sequence").parse().ok(),
             deadline,
+            host: request.url.host_str().unwrap_or_default().to_owned(),
             path: path.clone(),
             body: request.body,
         });
