@@ -8,7 +8,7 @@ use chaski_core::app::Receipt;
 use chaski_core::identity::callback_id;
 use serde_json::{Value, json};
 
-use super::{Held, accept, attempts_of, until, until_idle};
+use super::{Held, accept, attempts_of, cancel, until, until_idle};
 use crate::home::script::{self, Attempt};
 use crate::home::{Home, Message};
 
@@ -72,7 +72,7 @@ pub async fn a_cancellation_is_told<H: Home>(home: &H) -> Held {
     let receipts = accept(home, &messages).await?;
     until(home, "an attempt", |attempts| !attempts.is_empty()).await?;
     for receipt in &receipts {
-        home.cancel(&receipt.id).await?;
+        cancel(home, &receipt.id).await?;
     }
     until_idle(home).await?;
     home.advance(Duration::from_secs(4)).await?;

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use chaski_core::ledger::MessageState;
 use serde_json::json;
 
-use super::{Held, accept, attempts_of, numbers, until, until_idle, until_still};
+use super::{Held, accept, attempts_of, cancel, numbers, until, until_idle, until_still};
 use crate::home::{Home, Message};
 
 /// Messages are cancelled before they are delivered: in the middle of a line, at its head, and one that waits for its
@@ -71,14 +70,5 @@ pub async fn what_waits_for_its_retry_can_be_cancelled<H: Home>(home: &H) -> Hel
         ensure!(numbers(home, subject).ends_with(&[1]), "{subject}: {:?}", numbers(home, subject));
     }
     ensure!(home.dead_letters().await?.is_empty(), "{:?}", home.dead_letters().await?);
-    Ok(())
-}
-
-async fn cancel<H: Home>(home: &H, id: &str) -> Held {
-    let fate = home.cancel(id).await?;
-    if home.capabilities().has_ledger {
-        let state = home.state(id).await?;
-        ensure!(state == Some(MessageState::Cancelled), "{id} is {state:?} after {fate:?}");
-    }
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod foreign;
 pub mod identity;
 pub mod line;
 pub mod order;
+pub mod orders;
 pub mod pause;
 pub mod retry;
 pub mod storm;
@@ -22,8 +23,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use chaski_core::app::Receipt;
+use chaski_core::filter::Whose;
 use chaski_core::identity::{dedup_id, digest};
-use chaski_core::ports::Entry;
+use chaski_core::ledger::MessageState;
+use chaski_core::pause::PauseScope;
+use chaski_core::ports::{Cancelled, Entry, Ledger, Pauses};
 use chaski_core::queue::QueueName;
 
 use crate::home::script::{self, Attempt};
@@ -93,6 +97,32 @@ async fn until_still<H: Home>(home: &H) -> Held {
         tokio::time::sleep(MOMENT).await;
     }
     Ok(())
+}
+
+/// Holds a scope back; the pause's id, once no attempt begins in the scope any more.
+async fn pause<H: Home>(home: &H, scope: &PauseScope) -> anyhow::Result<String> {
+    let (pause, new) = home.desk().pause(scope).await?;
+    ensure!(new, "{scope:?} was paused before");
+    home.advance(home.capabilities().orders_lag).await?;
+    Ok(pause.id)
+}
+
+/// Cancels a message that is not at work; when this returns no attempt of it begins any more.
+async fn cancel<H: Home>(home: &H, id: &str) -> Held {
+    let fate = home.desk().cancel(id, &Whose::default()).await?;
+    ensure!(matches!(fate, Cancelled::Now | Cancelled::Cancelling), "{id} is {fate:?}");
+    let state = state(home, id).await?;
+    ensure!(state.is_none_or(|state| state == MessageState::Cancelled), "{id} is {state:?} after {fate:?}");
+    home.advance(home.capabilities().orders_lag).await
+}
+
+/// A message's state, where the home has a ledger.
+async fn state<H: Home>(home: &H, id: &str) -> anyhow::Result<Option<MessageState>> {
+    if !home.capabilities().has_ledger {
+        return Ok(None);
+    }
+    let record = home.desk().message(id, &Whose::default(), Duration::ZERO).await?;
+    Ok(Some(record.with_context(|| format!("{id} is not known"))?.state))
 }
 
 /// The numbers that a story gave the messages of a subject, attempt by attempt.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use chaski_core::queue::Tier;
 
-use super::{Held, PATIENCE, accept, attempts_of, numbers, until, until_idle};
+use super::{Held, PATIENCE, accept, attempts_of, cancel, numbers, until, until_idle};
 use crate::home::faults::{Seeded, Weather};
 use crate::home::script::Attempt;
 use crate::home::{Capabilities, Home, Message, group};
@@ -210,9 +210,7 @@ pub async fn places_in_a_line_rise<H: Home>(home: &H) -> Held {
     let relaxed = (0..10).map(|n| Message::new("relaxed", path(n), n));
     let receipts = accept(home, &strict.chain(relaxed).collect::<Vec<_>>()).await?;
     let gone = receipts.get(5).context("no receipt")?;
-    if home.capabilities().has_ledger {
-        home.cancel(&gone.id).await?;
-    }
+    cancel(home, &gone.id).await?;
     until_idle(home).await?;
     for subject in ["strict", "relaxed"] {
         let mut places: HashMap<u64, HashSet<u128>> = HashMap::new();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use chaski_core::pause::PauseScope;
+use chaski_core::ports::Pauses;
 
 use super::{Held, accept, until_attempts, until_idle, until_still};
 use crate::home::script::{Attempt, HOST};
@@ -68,7 +69,7 @@ async fn holds<H: Home>(home: &H, scope: PauseScope, held: impl Fn(&Attempt) -> 
     let mut posted = messages(0);
     let mut receipts = accept(home, &posted).await?;
     until_attempts(home, 15).await?;
-    let pause = home.pause(&scope).await?;
+    let pause = super::pause(home, &scope).await?;
     let before = home.target().attempts();
     // Accepting goes on.
     let during = messages(EACH);
@@ -83,7 +84,7 @@ async fn holds<H: Home>(home: &H, scope: PauseScope, held: impl Fn(&Attempt) -> 
     ensure!(!meanwhile.iter().any(&held), "{scope:?} was not held: {meanwhile:?}");
     let all = after.iter().all(&held);
     ensure!(all != meanwhile.iter().any(|attempt| !held(attempt)), "what is not in {scope:?} was held: {meanwhile:?}");
-    home.resume(&pause).await?;
+    ensure!(home.desk().resume(&pause).await?, "there is no such pause");
     until_idle(home).await?;
     if !all {
         until_still(home).await?;

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use chaski_core::ledger::MessageState;
 use serde_json::json;
 
-use super::{Held, accept, attempts_of, numbers, until, until_idle, until_still};
+use super::{Held, accept, attempts_of, numbers, state, until, until_idle, until_still};
 use crate::home::script::Attempt;
 use crate::home::{Home, Message};
 
@@ -90,10 +90,8 @@ pub async fn what_has_expired_is_not_sent<H: Home>(home: &H) -> Held {
     for id in expired {
         let letter = letters.iter().find(|letter| Some(letter.id.as_str()) == id).context("no record")?;
         ensure!(letter.class == "expired" && letter.attempts.is_empty(), "{letter:?}");
-        if home.capabilities().has_ledger {
-            let state = home.state(&letter.id).await?;
-            ensure!(state == Some(MessageState::Expired), "{state:?}");
-        }
+        let state = state(home, &letter.id).await?;
+        ensure!(state.is_none_or(|state| state == MessageState::Expired), "{state:?}");
     }
     Ok(())
 }

@@ -7,17 +7,19 @@ mod places;
 mod pump;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use chaski_aws::{Clients, QueuePrefix, SqsQueues};
 use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
-use chaski_core::ports::{Beside, Enqueue, Entry, Leased, NoControl, Settle, Settlement};
+use chaski_core::ports::{Beside, Enqueue, Entry, Leased, Ledger, Pauses, Settle, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::settings::Settings;
-use chaski_dynamodb::{AwsSettle, DeadLetters};
+use chaski_dynamodb::{AwsControl, AwsSettle, ControlTable, DeadLetters, Records};
+use chaski_operator::{Stack, StackDesk};
 use chaski_system::{SystemChance, SystemClock};
 
 use super::faults::{Faults, FaultySettle};
@@ -27,7 +29,7 @@ use door::Caller;
 use places::Places;
 use pump::Mapping;
 
-type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, SystemClock, NoControl>;
+type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, SystemClock, AwsControl<SystemClock>>;
 
 /// Queues and a table of its own on the local AWS that is up.
 pub struct AwsHome {
@@ -38,6 +40,7 @@ pub struct AwsHome {
     error_consumer: Consumer,
     settle: AwsSettle,
     queues: SqsQueues,
+    desk: StackDesk<SystemClock>,
     prefix: QueuePrefix,
     clock: SystemClock,
     target: Script,
@@ -48,7 +51,7 @@ pub struct AwsHome {
 }
 
 impl AwsHome {
-    /// Makes its queues and its table, whose names begin with `name`. They go when the local AWS is ended.
+    /// Makes its queues and its tables, whose names begin with `name`. They go when the local AWS is ended.
     ///
     /// # Errors
     /// No local AWS is up; says how to start one.
@@ -66,12 +69,26 @@ impl AwsHome {
         let queues = SqsQueues::new(clients.sqs(), prefix.clone());
         let behind = SqsQueues::new(back.sqs(), prefix.clone());
         let settle = AwsSettle::new(behind, DeadLetters::new(chaski_dynamodb::client(&back), places.table()));
+        let dynamodb = chaski_dynamodb::client(&clients);
+        let control = ControlTable::new(dynamodb.clone(), places.control());
         let clock = SystemClock::start();
         let target = Script::new(Arc::new(clock));
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
-            Dispatcher::new(settings.clone(), target.clone(), settle, clock, NoControl)
+            // Each function is a process, and reads for itself.
+            let control = AwsControl::new(Some(control.clone()), clock);
+            Dispatcher::new(settings.clone(), target.clone(), settle, clock, control)
         };
+        let stack = Stack {
+            api_url: String::new(),
+            keyed: false,
+            queues: prefix.clone(),
+            table: places.table(),
+            control: Some(places.control()),
+            settings: Settings::clone(&settings),
+        };
+        let records = Records::new(dynamodb, places.table());
+        let desk = StackDesk::new(&stack, clients.sqs(), records, Some(control.clone()), clock);
         let ingress_queues = SqsQueues::new(front.sqs(), prefix.clone());
         Ok(Self {
             ingress: Ingress::new(settings.clone(), ingress_queues, clock, SystemChance),
@@ -79,6 +96,7 @@ impl AwsHome {
             error_consumer: consumer(),
             settle,
             queues,
+            desk,
             prefix,
             clock,
             target,
@@ -121,6 +139,8 @@ impl Home for AwsHome {
             key_window: Duration::from_secs(chaski_core::limits::DEDUP_WINDOW_SECONDS),
             counts_sequence: false,
             has_ledger: false,
+            // Each function reads them once a second.
+            orders_lag: Duration::from_millis(1_500),
             crowd: (20, 10),
         }
     }
@@ -131,6 +151,10 @@ impl Home for AwsHome {
 
     fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    fn desk(&self) -> impl Deref<Target: Ledger + Pauses> {
+        &self.desk
     }
 
     async fn accept_from(&self, caller: &app::Caller, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {

@@ -2,19 +2,18 @@
 //! entry, as the real one does.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
 use chaski_core::envelope::Envelope;
 use chaski_core::filter::{DeadLetterFilter, Page, Whose};
-use chaski_core::ledger::MessageState;
-use chaski_core::pause::PauseScope;
 use chaski_core::ports::{
-    Beside, Cancelled, Clock, DeadLetters, Enqueue, EnqueueError, Entry, Leased, Ledger, NoControl, Pauses, Queues,
-    Settle, SettleError, Settlement, Taken,
+    Beside, Clock, DeadLetters, Enqueue, EnqueueError, Entry, Leased, Ledger, NoControl, Pauses, Queues, Settle,
+    SettleError, Settlement, Taken,
 };
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
@@ -129,6 +128,7 @@ impl Home for EmbeddedHome {
             key_window: self.settings.serve.retention.keys,
             counts_sequence: false,
             has_ledger: true,
+            orders_lag: Duration::ZERO,
             crowd: (100, 50),
         }
     }
@@ -139,6 +139,10 @@ impl Home for EmbeddedHome {
 
     fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    fn desk(&self) -> impl Deref<Target: Ledger + Pauses> {
+        Box::new(self.running().store.clone())
     }
 
     async fn accept_from(&self, caller: &app::Caller, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {
@@ -193,26 +197,6 @@ impl Home for EmbeddedHome {
         let next = Running::open(left, &self.settings, &self.clock, &self.target, &self.faults)?;
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         Ok(())
-    }
-
-    async fn cancel(&self, id: &str) -> anyhow::Result<Cancelled> {
-        Ok(self.running().store.cancel(id, &Whose::default()).await?)
-    }
-
-    async fn pause(&self, scope: &PauseScope) -> anyhow::Result<String> {
-        let (pause, new) = self.running().store.pause(scope).await?;
-        ensure!(new, "{scope:?} is held back already");
-        Ok(pause.id)
-    }
-
-    async fn resume(&self, pause: &str) -> anyhow::Result<()> {
-        ensure!(self.running().store.resume(pause).await?, "there is no pause {pause}");
-        Ok(())
-    }
-
-    async fn state(&self, id: &str) -> anyhow::Result<Option<MessageState>> {
-        let found = self.running().store.message(id, &Whose::default(), Duration::ZERO).await?;
-        Ok(found.map(|record| record.state))
     }
 
     async fn depths(&self) -> anyhow::Result<BTreeMap<QueueName, u64>> {

@@ -11,13 +11,12 @@ pub mod faults;
 pub mod script;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::time::Duration;
 
 use chaski_core::app::{Caller, Receipt};
 use chaski_core::identity;
-use chaski_core::ledger::MessageState;
-use chaski_core::pause::PauseScope;
-use chaski_core::ports::{Cancelled, Entry, Leased, Settlement};
+use chaski_core::ports::{Entry, Leased, Ledger, Pauses, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::retry::TierDelays;
@@ -71,8 +70,10 @@ pub struct Capabilities {
     pub key_window: Duration,
     /// Whether the numbers of what was attempted of a strict line have no gaps. Everywhere they rise.
     pub counts_sequence: bool,
-    /// Whether it can tell the state of each message: see [`Home::state`].
+    /// Whether it can tell the state of each message.
     pub has_ledger: bool,
+    /// How long it takes until what an operator ordered is heeded everywhere.
+    pub orders_lag: Duration,
     /// Subjects, and messages of each, that a story about many may post: a local AWS takes its time.
     pub crowd: (u64, u64),
 }
@@ -188,6 +189,9 @@ pub trait Home {
     /// What breaks, and when.
     fn faults(&self) -> &Faults;
 
+    /// Where an operator pauses, cancels and looks at messages.
+    fn desk(&self) -> impl Deref<Target: Ledger + Pauses>;
+
     /// Takes messages of a producer in through the use case, all in one call; the answers in their order.
     fn accept_from(&self, caller: &Caller, messages: &[Message])
     -> impl Future<Output = Vec<Result<Receipt, Problem>>>;
@@ -235,27 +239,6 @@ pub trait Home {
             self.faults().lose_answers(1);
             Ok(())
         }
-    }
-
-    /// Cancels a message, by the home's own means. When this returns, no attempt of it begins any more.
-    fn cancel(&self, id: &str) -> impl Future<Output = anyhow::Result<Cancelled>> {
-        async move { anyhow::bail!("this home can't cancel {id}") }
-    }
-
-    /// Holds a scope back; the pause's id. When this returns, no attempt begins in the scope: where that takes a
-    /// while, it is waited for here.
-    fn pause(&self, scope: &PauseScope) -> impl Future<Output = anyhow::Result<String>> {
-        async move { anyhow::bail!("this home can't pause {scope:?}") }
-    }
-
-    /// Ends a pause.
-    fn resume(&self, pause: &str) -> impl Future<Output = anyhow::Result<()>> {
-        async move { anyhow::bail!("this home can't resume {pause}") }
-    }
-
-    /// A message's state, where the home has a ledger; `None` is a message that it does not know.
-    fn state(&self, id: &str) -> impl Future<Output = anyhow::Result<Option<MessageState>>> {
-        async move { anyhow::bail!("this home has no ledger to find {id} in") }
     }
 
     /// How many entries each queue holds: visible, leased and delayed.

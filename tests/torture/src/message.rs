@@ -64,6 +64,8 @@ pub fn options(data: &Path) -> Options {
         tiers: TierDelays::default(),
         routes: route::default_routes(),
         lease: Duration::from_secs(90),
+        // What is measured here is what the disk holds, not who is asked when.
+        breaker: false,
         vfs: None,
     }
 }
@@ -123,6 +125,7 @@ pub fn attempt(n: usize, leased: &Leased, status: u16) -> AttemptReport {
         answer: Some(KeptAnswer { status, body: b"an answer".to_vec(), truncated: false }),
         error: failed.then(|| ErrorRecord::new("http_5xx", Some(status), "it failed", leased.sent_at)),
         delay_ms: None,
+        retry_after: None,
     }
 }
 

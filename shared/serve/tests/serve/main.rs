@@ -6,5 +6,6 @@ mod ending;
 mod http;
 mod limits;
 mod metrics;
+mod protecting;
 mod tls;
 mod world;
