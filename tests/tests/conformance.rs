@@ -3,7 +3,7 @@
 //! store of its own, so they run side by side.
 
 use chaski_tests::conformance::{
-    burial, callback, cancel, dedup, delivery, foreign, identity, line, order, orders, pause, retry, storm, time,
+    burial, callback, cancel, dedup, delivery, flow, foreign, identity, line, order, orders, pause, retry, storm, time,
 };
 use chaski_tests::home::aws::AwsHome;
 use chaski_tests::home::embedded::EmbeddedHome;
@@ -97,8 +97,11 @@ holds_on_one_machine! {
     pause::a_subject_can_be_paused;
     pause::a_target_can_be_paused;
     callback::each_end_is_told;
+    callback::a_cancellation_is_told;
     callback::a_callback_that_fails_is_retried_and_dies_once;
     callback::a_crash_around_an_end_makes_no_second_callback;
+    flow::no_more_run_at_once_than_a_flow_allows;
+    flow::no_more_begin_in_a_second_than_a_flow_allows;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The full check of a store: what is damaged, and what is out of balance.
 
+mod held;
+
 use std::path::Path;
 
 use chaski_core::ledger::MessageState;
@@ -76,6 +78,9 @@ pub fn examine(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<Report, 
     rows(&connection, &mut report, "attempts of message", ATTEMPT_COLUMNS, 0, &|row| Ok(AttemptRow::read(row)?.1));
     progress("balance");
     balance(&connection, &mut report);
+    if let Err(error) = held::examine(&connection, &mut report) {
+        report.find("entries", format!("what is held can't be examined: {error}"));
+    }
     if let Err(error) = finds(&connection, &mut report) {
         report.find("finds", format!("can't be compared: {error}"));
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use chaski_core::api::{Api, Door};
 use chaski_core::app::{Dispatcher, Ingress};
 use chaski_core::limits;
-use chaski_core::ports::NoControl;
 use chaski_core::settings::Settings;
 use chaski_embedded::{Options, Store};
 use chaski_http::HttpTarget;
@@ -120,7 +119,7 @@ impl Running {
         let ending = Ending::new();
         let target = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
         let counted = || Counted { inner: store.clone(), metrics: metrics.clone() };
-        let dispatcher = Arc::new(Dispatcher::new(settings.clone(), target, counted(), clock, NoControl));
+        let dispatcher = Arc::new(Dispatcher::new(settings.clone(), target, counted(), clock, store.clone()));
         let ingress = Ingress::new(settings.clone(), counted(), clock, SystemChance);
         let home =
             Home { store: store.clone(), metrics: metrics.clone(), beats: beats.clone(), ending: ending.clone() };

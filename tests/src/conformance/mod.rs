@@ -8,6 +8,7 @@ pub mod callback;
 pub mod cancel;
 pub mod dedup;
 pub mod delivery;
+pub mod flow;
 pub mod foreign;
 pub mod identity;
 pub mod line;

@@ -12,8 +12,8 @@ use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
 use chaski_core::envelope::Envelope;
 use chaski_core::filter::{DeadLetterFilter, Page, Whose};
 use chaski_core::ports::{
-    Beside, Clock, DeadLetters, Enqueue, EnqueueError, Entry, Leased, Ledger, NoControl, Pauses, Queues, Settle,
-    SettleError, Settlement, Taken,
+    Beside, Clock, DeadLetters, Enqueue, EnqueueError, Entry, Leased, Ledger, Pauses, Queues, Settle, SettleError,
+    Settlement, Taken,
 };
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
@@ -45,7 +45,7 @@ pub struct EmbeddedHome {
 struct Running {
     store: Store,
     ingress: Ingress<FaultyQueues, HandClock, SystemChance>,
-    dispatcher: Dispatcher<Script, FaultySettle<ScriptedSettle>, HandClock, NoControl>,
+    dispatcher: Dispatcher<Script, FaultySettle<ScriptedSettle>, HandClock, Store>,
     // Goes after the store.
     folder: TempDir,
 }
@@ -95,7 +95,7 @@ impl Running {
         let queues = FaultyQueues { store: store.clone(), faults: faults.clone() };
         Ok(Self {
             ingress: Ingress::new(settings.clone(), queues, clock.clone(), SystemChance),
-            dispatcher: Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), NoControl),
+            dispatcher: Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), store.clone()),
             store,
             folder,
         })
@@ -126,7 +126,7 @@ impl Home for EmbeddedHome {
             rounds_to_tiers: false,
             knows_duplicates: true,
             key_window: self.settings.serve.retention.keys,
-            counts_sequence: false,
+            counts_sequence: true,
             has_ledger: true,
             orders_lag: Duration::ZERO,
             crowd: (100, 50),

@@ -2,13 +2,17 @@
 //!
 //! `/200`, `/404`, … answer that status; `/late` never answers in time, `/late-once` answers 500 from the second
 //! attempt on; `/once` fails the first attempt, `/twice` the first two and `/fail/4` the first four; `/panic` takes
-//! down whoever calls it.
+//! down whoever calls it; `/busy/…` takes a while, in which others may come.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chaski_core::ports::{Answer, CallError, Clock, Outgoing, Target};
+
+/// How often a busy target lets others have their turn before it answers.
+const TURNS: u32 = 20;
 
 /// The host of every target that a story does not name another for.
 pub const HOST: &str = "target.example";
@@ -57,6 +61,8 @@ impl Attempt {
 #[derive(Clone)]
 pub struct Script {
     journal: Arc<Mutex<Vec<Attempt>>>,
+    /// Requests at once to each busy path: now, and at most.
+    busy: Arc<Mutex<HashMap<String, (u32, u32)>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -70,7 +76,7 @@ impl Script {
     /// One that stamps attempts with this clock.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { journal: Arc::default(), clock }
+        Self { journal: Arc::default(), busy: Arc::default(), clock }
     }
 
     /// The reading of the clock that attempts are stamped with.
@@ -95,6 +101,26 @@ impl Script {
     #[must_use]
     pub fn of(&self, subject: &str) -> Vec<Attempt> {
         self.attempts().into_iter().filter(|attempt| attempt.subject == subject).collect()
+    }
+
+    /// How many requests to a busy path there were at once, at most.
+    #[must_use]
+    pub fn most_at_once(&self, path: &str) -> u32 {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).get(path).map_or(0, |(_, most)| *most)
+    }
+
+    async fn be_busy(&self, path: &str) {
+        let count = |by: fn(u32) -> u32| {
+            let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            let (now, most) = busy.entry(path.to_owned()).or_default();
+            *now = by(*now);
+            *most = (*most).max(*now);
+        };
+        count(|now| now + 1);
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+        }
+        count(|now| now.saturating_sub(1));
     }
 
     fn note(&self, attempt: Attempt) {
@@ -122,6 +148,10 @@ impl Target for Script {
             path: path.clone(),
             body: request.body,
         });
+        if path.starts_with("/busy/") {
+            self.be_busy(&path).await;
+            return Ok(Answer { status: 200, ..Answer::default() });
+        }
         let status = match path.as_str() {
             "/late-once" if number > 1 => 500,
             "/late" | "/late-once" => {

@@ -264,7 +264,8 @@ impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
         };
         let callback =
             end.and_then(|end| callback_of(&task.envelope, &task.meta, end, answer, &self.settings.routes, now));
-        let beside = Beside { attempt, callback: callback.as_ref(), remembered: task.remembered };
+        let sequence = task.meta.sequence.filter(|_| task.is_strict());
+        let beside = Beside { attempt, callback: callback.as_ref(), sequence, remembered: task.remembered };
         self.settle.settle(task.leased, &settlement, beside).await?;
         trail::settled(&task, &settlement);
         if let Some(callback) = &callback {

@@ -149,6 +149,8 @@ pub struct Beside<'a> {
     pub attempt: Option<&'a AttemptReport>,
     /// The message that tells of the end. It is durable before the lease ends.
     pub callback: Option<&'a Entry>,
+    /// The message's number in its strict line, for a home that counts in the settlement that follows the attempt.
+    pub sequence: Option<u64>,
     /// Whether something of the message is remembered beside its queue, which may go with a settlement that moves
     /// the line on.
     pub remembered: bool,

@@ -7,6 +7,7 @@ mod pauses;
 #[cfg(test)]
 mod plans;
 mod queues;
+mod sequences;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +18,7 @@ pub(crate) use letters::{count_letters, letter, letters, letters_for_replay};
 pub(crate) use messages::{message, messages, open_messages};
 pub(crate) use pauses::read_pauses;
 pub(crate) use queues::queues;
+pub(crate) use sequences::last_sequence;
 
 use crate::row::is_unreadable;
 use crate::store::Shared;

@@ -8,7 +8,7 @@ use tracing::error;
 /// place.
 const NUMBERED: [(&str, &str); 4] = [("queues", "no"), ("messages", "no"), ("entries", "seq"), ("dead_letters", "no")];
 /// Tables without numbers, which are read from both ends.
-const OTHERS: [&str; 4] = ["store", "attempts", "moves", "pauses"];
+const OTHERS: [&str; 5] = ["store", "attempts", "moves", "sequences", "pauses"];
 /// Tables whose rows have a checksum: text that is none any more is copied as it is, for that to tell.
 const SUMMED: [&str; 4] = ["entries", "messages", "dead_letters", "attempts"];
 

@@ -1,6 +1,7 @@
 //! The store as its callers see it: the ports, and leasing.
 
 mod clock;
+mod control;
 mod ends;
 mod identity;
 mod open;
@@ -87,6 +88,8 @@ struct Inner {
     readers: Arc<Readers>,
     /// Turns of those who look: each may hold a connection with its cache.
     looks: Semaphore,
+    /// The same of attempts that ask for the number of their line.
+    counts: Semaphore,
     desk: Mutex<Option<Desk>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     folder: Mutex<Option<Folder>>,

@@ -14,7 +14,7 @@ use chaski_core::ports::{
     Ledger, Pauses, QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
 };
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinError;
 use tracing::{info, warn};
 use uuid::Builder;
@@ -69,7 +69,7 @@ impl Settle for Store {
             return Err(SettleError("its lease has run out".to_owned()));
         };
         tell_turn(turn, held.host.as_deref());
-        let (job, told) = SettleJob::new(token, held, settlement.clone(), beside);
+        let (job, told) = SettleJob::new(token, held, leased, settlement.clone(), beside);
         self.hand_in(job);
         told.await.unwrap_or_else(|_| Err(SettleError("the store has ended".to_owned())))
     }
@@ -265,8 +265,17 @@ impl Store {
         &self,
         look: impl FnOnce(&Connection) -> Look<T> + Send + 'static,
     ) -> Result<T, DeskError> {
+        self.look_in(&self.inner.looks, look).await
+    }
+
+    /// The same, when these turns have one.
+    pub(super) async fn look_in<T: Send + 'static>(
+        &self,
+        turns: &Semaphore,
+        look: impl FnOnce(&Connection) -> Look<T> + Send + 'static,
+    ) -> Result<T, DeskError> {
         let (shared, readers) = (self.shared().clone(), self.inner.readers.clone());
-        let turn = self.inner.looks.acquire().await;
+        let turn = turns.acquire().await;
         let looked = tokio::task::spawn_blocking(move || readers.look(&shared, look)).await;
         drop(turn);
         answer_of(looked)

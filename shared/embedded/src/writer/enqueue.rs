@@ -74,14 +74,21 @@ pub(crate) fn publish(shared: &Shared, connection: &Connection, row: EntryRow) {
     }
     let now = shared.clock.now();
     let mut schedule = shared.schedule();
-    if schedule.knows(row.line) {
+    // What waits for its time comes in from the file, whatever it stands behind.
+    if row.due.is_some_and(|due| due > now) || schedule.knows(row.line) {
         schedule.add(row, false, now);
     } else {
+        let may_be_held = schedule.may_be_held(row.line);
         drop(schedule);
         // A line that is not in memory may stand in the file; what is behind its older entries must not pass them.
         let behind = stands_behind(connection, &row).unwrap_or(true);
+        let held = behind && may_be_held && stands_behind_held(connection, &row).unwrap_or(false);
         schedule = shared.schedule();
-        schedule.add(row, behind, now);
+        if held {
+            schedule.add_behind_held(row, now);
+        } else {
+            schedule.add(row, behind, now);
+        }
     }
     drop(schedule);
     shared.wake_loader_if_wanted();
@@ -90,6 +97,12 @@ pub(crate) fn publish(shared: &Shared, connection: &Connection, row: EntryRow) {
 fn stands_behind(connection: &Connection, row: &EntryRow) -> rusqlite::Result<bool> {
     let mut earlier = connection.prepare_cached("SELECT 1 FROM entries WHERE line = ?1 AND seq < ?2 LIMIT 1")?;
     earlier.exists([row.line, row.seq])
+}
+
+/// Whether the line's head has its time, at which its line comes in.
+fn stands_behind_held(connection: &Connection, row: &EntryRow) -> rusqlite::Result<bool> {
+    let sql = "SELECT due IS NOT NULL FROM entries WHERE line = ?1 ORDER BY seq LIMIT 1";
+    connection.prepare_cached(sql)?.query_row([row.line], |row| row.get(0))
 }
 
 /// Writes an entry into its queue, where the store has that; `None` when it was taken before.

@@ -1,6 +1,7 @@
 //! The one thread that writes. It takes the jobs that have come together, does them in one transaction, and tells
 //! their callers when that is on the disk: many producers share one sync.
 
+mod callback;
 mod cancel;
 mod damage;
 mod enqueue;
