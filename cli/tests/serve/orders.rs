@@ -24,7 +24,7 @@ async fn a_pause_and_cancellations_hold_under_load() {
     let url = target.url("run", "slow/5");
     let post = async |n: u64| {
         let subject = format!("s{}", n % SUBJECTS);
-        let strict = json!({"ordering": if n % 2 == 0 { "strict" } else { "relaxed" }});
+        let strict = json!({"ordering": if n.is_multiple_of(2) { "strict" } else { "relaxed" }});
         (subject.clone(), n, chaski.post(&asking(&subject, &url, n, strict)).await.unwrap())
     };
     let mut posted = Vec::new();

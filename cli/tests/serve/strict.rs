@@ -74,7 +74,8 @@ async fn a_strict_line_goes_on_where_it_was_killed() {
     }
     let chaski = Chaski::start(&data, &env);
     chaski.until_idle().await;
-    compare(&target, &journal.lock().unwrap());
+    let told = compare(&target, &journal.lock().unwrap());
+    println!("{told}");
     assert_eq!(chaski.get("/dead-letters").await["items"], Value::Array(Vec::new()));
     chaski.kill();
     let report = chaski_embedded::examine(&data, &mut |_| ()).unwrap();
@@ -101,8 +102,8 @@ async fn produce(
     }
 }
 
-/// Holds what the target got against what the producers were told.
-fn compare(target: &Target, journal: &[(String, u64)]) {
+/// Holds what the target got against what the producers were told; a line for a person.
+fn compare(target: &Target, journal: &[(String, u64)]) -> String {
     let mut lines: HashMap<String, Vec<(u64, u32)>> = HashMap::new();
     for call in target.calls("run") {
         let step = (number(&call.body), call.attempt());
@@ -123,5 +124,5 @@ fn compare(target: &Target, journal: &[(String, u64)]) {
     let lost: Vec<_> =
         journal.iter().filter(|(subject, n)| !lines.get(subject).is_some_and(|l| l.contains(&(*n, 1)))).collect();
     assert!(lost.is_empty(), "accepted and lost: {lost:?}");
-    println!("{KILLS} kills: {} accepted in {} strict lines, 0 lost, all in order", journal.len(), lines.len());
+    format!("{KILLS} kills: {} accepted in {} strict lines, 0 lost, all in order", journal.len(), lines.len())
 }
