@@ -3,7 +3,8 @@
 //! store of its own, so they run side by side.
 
 use chaski_tests::conformance::{
-    burial, callback, cancel, dedup, delivery, flow, foreign, identity, line, order, orders, pause, retry, storm, time,
+    burial, callback, cancel, dedup, delivery, flow, foreign, identity, line, order, orders, pause, retry, storm,
+    strict, time, waits,
 };
 use chaski_tests::home::aws::AwsHome;
 use chaski_tests::home::embedded::EmbeddedHome;
@@ -72,6 +73,12 @@ holds! {
     foreign::an_envelope_without_meta_in_a_tier_is_buried;
     foreign::what_can_not_be_read_is_buried_as_it_is;
     foreign::what_the_queues_gave_up_is_buried;
+    strict::a_failed_message_holds_up_its_line_and_no_other;
+    strict::a_line_goes_on_after_its_head_is_given_up;
+    strict::a_line_may_mix_both_kinds;
+    waits::a_delayed_message_is_not_early_and_joins_its_line_then;
+    waits::an_expired_message_makes_no_request;
+    waits::ten_waits_within_five_minutes_lose_nothing;
 }
 
 holds_on_one_machine! {
@@ -127,4 +134,14 @@ async fn in_bad_weather_nothing_is_lost_on_aws() -> anyhow::Result<()> {
 #[tokio::test]
 async fn in_bad_weather_nothing_is_lost_on_one_machine() -> anyhow::Result<()> {
     storm::in_bad_weather_nothing_is_lost(&EmbeddedHome::open()?, seed()?).await
+}
+
+#[tokio::test]
+async fn in_bad_weather_every_strict_line_is_in_order_on_aws() -> anyhow::Result<()> {
+    strict::in_bad_weather_every_line_is_in_order(&AwsHome::open("strict-storm").await?, seed()?).await
+}
+
+#[tokio::test]
+async fn in_bad_weather_every_strict_line_is_in_order_on_one_machine() -> anyhow::Result<()> {
+    strict::in_bad_weather_every_line_is_in_order(&EmbeddedHome::open()?, seed()?).await
 }

@@ -13,36 +13,41 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chaski_aws::{Clients, QueuePrefix, SqsQueues};
+use chaski_consumer::Sources;
 use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
 use chaski_core::ports::{Beside, Enqueue, Entry, Leased, Ledger, Pauses, Settle, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::settings::Settings;
-use chaski_dynamodb::{AwsControl, AwsSettle, ControlTable, DeadLetters, Records};
+use chaski_dynamodb::{AwsControl, AwsSettle, ControlTable, DeadLetters, Records, Waits};
 use chaski_operator::{Stack, StackDesk};
-use chaski_system::{SystemChance, SystemClock};
+use chaski_signed::Scheduler;
+use chaski_system::SystemChance;
 
+use super::clock::StoryClock;
 use super::faults::{Faults, FaultySettle};
 use super::script::Script;
 use super::{Batch, Buried, Capabilities, Home, Message, SETTINGS, TIERS};
 use door::Caller;
 use places::Places;
+pub use places::Schedule;
 use pump::Mapping;
 
-type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, SystemClock, AwsControl<SystemClock>>;
+type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, StoryClock, AwsControl<StoryClock>>;
 
 /// Queues and a table of its own on the local AWS that is up.
 pub struct AwsHome {
     places: Places,
-    ingress: Ingress<SqsQueues, SystemClock, SystemChance>,
+    ingress: Ingress<SqsQueues, StoryClock, SystemChance>,
     /// As they are deployed: one reads the shards, the other what lies behind them.
     consumer: Consumer,
     error_consumer: Consumer,
     settle: AwsSettle,
     queues: SqsQueues,
-    desk: StackDesk<SystemClock>,
+    sources: Sources,
+    desk: StackDesk<StoryClock>,
     prefix: QueuePrefix,
-    clock: SystemClock,
+    clock: StoryClock,
     target: Script,
     faults: Faults,
     batches: Mutex<Vec<Batch>>,
@@ -66,18 +71,21 @@ impl AwsHome {
         let back = Clients::new(places.client_settings(&back)?)?;
 
         let prefix = QueuePrefix::new(places.prefix());
-        let queues = SqsQueues::new(clients.sqs(), prefix.clone());
-        let behind = SqsQueues::new(back.sqs(), prefix.clone());
-        let settle = AwsSettle::new(behind, DeadLetters::new(chaski_dynamodb::client(&back), places.table()));
+        let clock = StoryClock::start();
+        let queues = SqsQueues::new(clients.sqs(), prefix.clone(), clock.clone());
+        let behind = SqsQueues::new(back.sqs(), prefix.clone(), clock.clone());
         let dynamodb = chaski_dynamodb::client(&clients);
         let control = ControlTable::new(dynamodb.clone(), places.control());
-        let clock = SystemClock::start();
-        let target = Script::new(Arc::new(clock));
+        let waits = Waits::new(control.clone(), places.schedules(Scheduler::new(&clients)));
+        let settle = AwsSettle::new(behind.clone(), DeadLetters::new(chaski_dynamodb::client(&back), places.table()))
+            .remembering(Some(control.clone()))
+            .scheduling(Some(waits.clone()));
+        let target = Script::new(Arc::new(clock.clone()));
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
             // Each function is a process, and reads for itself.
-            let control = AwsControl::new(Some(control.clone()), clock);
-            Dispatcher::new(settings.clone(), target.clone(), settle, clock, control)
+            let control = AwsControl::new(Some(control.clone()), clock.clone()).counting(true);
+            Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), control)
         };
         let stack = Stack {
             api_url: String::new(),
@@ -88,14 +96,15 @@ impl AwsHome {
             settings: Settings::clone(&settings),
         };
         let records = Records::new(dynamodb, places.table());
-        let desk = StackDesk::new(&stack, clients.sqs(), records, Some(control.clone()), clock);
-        let ingress_queues = SqsQueues::new(front.sqs(), prefix.clone());
+        let desk = StackDesk::new(&stack, clients.sqs(), records, Some(control.clone()), clock.clone());
+        let ingress_queues = SqsQueues::new(front.sqs(), prefix.clone(), clock.clone());
         Ok(Self {
-            ingress: Ingress::new(settings.clone(), ingress_queues, clock, SystemChance),
+            ingress: Ingress::new(settings.clone(), ingress_queues, clock.clone(), SystemChance),
             consumer: consumer(),
             error_consumer: consumer(),
             settle,
             queues,
+            sources: Sources { queues: behind, waits: Some(waits) },
             desk,
             prefix,
             clock,
@@ -105,6 +114,36 @@ impl AwsHome {
             hidden: Mutex::default(),
             places,
         })
+    }
+
+    /// What stands in EventBridge Scheduler.
+    ///
+    /// # Errors
+    /// It can't be asked.
+    pub async fn schedules(&self) -> anyhow::Result<Vec<Schedule>> {
+        self.places.all_schedules().await
+    }
+
+    /// Does what a schedule does when its time has come, whether it has or not.
+    ///
+    /// # Errors
+    /// Its queue does not take it.
+    pub async fn fire(&self, schedule: &Schedule) -> anyhow::Result<()> {
+        self.places.fire(schedule).await
+    }
+
+    /// The keys of the control table's rows.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub async fn rows(&self) -> anyhow::Result<Vec<String>> {
+        self.places.rows().await
+    }
+
+    /// The clock of everything in it but the local AWS.
+    #[must_use]
+    pub fn clock(&self) -> &StoryClock {
+        &self.clock
     }
 
     fn mapping(&self, queue: &QueueName) -> Mapping<'_> {
@@ -137,7 +176,7 @@ impl Home for AwsHome {
             rounds_to_tiers: true,
             knows_duplicates: false,
             key_window: Duration::from_secs(chaski_core::limits::DEDUP_WINDOW_SECONDS),
-            counts_sequence: false,
+            counts_sequence: true,
             has_ledger: false,
             // Each function reads them once a second.
             orders_lag: Duration::from_millis(1_500),

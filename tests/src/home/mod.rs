@@ -109,10 +109,17 @@ impl Message {
         self
     }
 
+    /// The same with one field more.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.asks.insert(field.to_owned(), value.into());
+        self
+    }
+
     /// The same, strict.
     #[must_use]
     pub fn strict(self) -> Self {
-        self.asking(serde_json::json!({"ordering": "strict"}))
+        self.with("ordering", "strict")
     }
 
     /// The same under an idempotency key.

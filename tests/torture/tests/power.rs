@@ -40,7 +40,8 @@ async fn recovery(image: Image, book: Book, seed: u64) -> Run {
     let vfs = register(&tracer);
     std::fs::create_dir(folder.path().join("data")).unwrap();
     image.write(&folder.path().join("data")).unwrap();
-    let mut work = Work::open(folder.path(), &vfs, &tracer, Rng::with_seed(seed), |_| ()).unwrap();
+    // Another seed than the first life's: the same ids would be the same messages.
+    let mut work = Work::open(folder.path(), &vfs, &tracer, Rng::with_seed(!seed), |_| ()).unwrap();
     work.enqueue(3).await.unwrap();
     work.close();
     Run { start: image, book, events: tracer.events() }

@@ -6,7 +6,8 @@
 //! opens later, is parked at that gate and takes nobody's slot.
 //!
 //! Lines that memory has no room for are spilled: they stand in the file alone, and the loader brings them in when
-//! there is room, going round all lines. Entries that are not due yet are never held here.
+//! there is room, going round all lines. Entries that are not due yet are never here; a line whose head is one (a
+//! strict message that failed, and is held) comes in at its head's time.
 
 mod gate;
 mod gates;

@@ -310,7 +310,7 @@ impl World {
         self.pause(None);
         for _ in 0..200 {
             if self.file.values().all(BTreeMap::is_empty) {
-                return;
+                return self.assert_all_ended();
             }
             while !self.leases.is_empty() {
                 self.settle(0, None);
@@ -323,8 +323,15 @@ impl World {
             }
             self.now += 500;
         }
+        self.assert_all_ended();
+    }
+
+    fn assert_all_ended(&self) {
         let left: Vec<i64> = self.file.values().flat_map(BTreeMap::keys).copied().collect();
         assert_eq!(left, [0; 0], "somebody was forgotten");
+        for (line, ended) in &self.ended {
+            assert!(ended.is_sorted(), "line {line} ended as {ended:?}");
+        }
     }
 }
 
@@ -386,9 +393,6 @@ proptest! {
             }
         }
         world.drain();
-        for (line, ended) in &world.ended {
-            prop_assert!(ended.is_sorted(), "line {} ended as {:?}", line, ended);
-        }
     }
 }
 
@@ -475,6 +479,38 @@ fn after_a_restart_what_is_held_is_known_when_the_file_was_gone_round() {
     world.write(99);
     world.tell();
     assert!(world.lease().is_none());
+}
+
+/// Found here: a line that was written and spilled behind a round's snapshot was not met in it, and forgotten at its end.
+#[test]
+fn a_line_that_is_spilled_while_a_round_begins_is_not_forgotten_at_its_end() {
+    let mut world = World::new();
+    world.begin_lap();
+    world.write(1);
+    world.pause(Some(1));
+    world.tell();
+    assert!(world.lease().is_none(), "it is held back");
+    world.end_lap();
+    world.write(1);
+    world.drain();
+}
+
+/// Found here: what was written behind the last entry of a line, while that was cancelled and the line read, was
+/// forgotten, and the next one passed it.
+#[test]
+fn what_is_written_while_its_line_is_read_as_empty_is_not_forgotten() {
+    let mut world = World::new();
+    world.lap();
+    world.write(1);
+    world.tell();
+    world.cancel(1, 0);
+    world.tell();
+    world.begin_lap();
+    world.write(1);
+    world.tell();
+    world.end_lap();
+    world.write(1);
+    world.drain();
 }
 
 #[test]
