@@ -1,5 +1,6 @@
 //! The full check of a store: what is damaged, and what is out of balance.
 
+mod bodies;
 mod held;
 
 use std::path::Path;
@@ -76,6 +77,8 @@ pub fn examine(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<Report, 
     rows(&connection, &mut report, "dead_letters", &letters, 21, &|row| Ok(LetterRow::read(row)?.1));
     progress("attempts");
     rows(&connection, &mut report, "attempts of message", ATTEMPT_COLUMNS, 0, &|row| Ok(AttemptRow::read(row)?.1));
+    progress("bodies");
+    bodies::examine(&connection, &mut report);
     progress("balance");
     balance(&connection, &mut report);
     if let Err(error) = held::examine(&connection, &mut report) {

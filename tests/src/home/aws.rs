@@ -93,6 +93,7 @@ impl AwsHome {
             queues: prefix.clone(),
             table: places.table(),
             control: Some(places.control()),
+            bucket: None,
             settings: Settings::clone(&settings),
         };
         let records = Records::new(dynamodb, places.table());

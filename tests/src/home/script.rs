@@ -158,17 +158,20 @@ impl Target for Script {
             "/flaky" => flaky(&header("chaski-id"), number),
             path => path.trim_start_matches('/').parse().unwrap_or(404),
         };
+        let [id, subject, generation, sequence] =
+            ["chaski-id", "chaski-subject", "chaski-generation", "chaski-sequence"].map(header);
+        let body = request.body.read().await.map_err(|error| CallError::Connection(error.to_string()))?;
         self.note(Attempt {
             at: self.clock.elapsed(),
-            id: header("chaski-id"),
-            subject: header("chaski-subject"),
+            id,
+            subject,
             number,
-            generation: header("chaski-generation").parse().unwrap_or(0),
-            sequence: header("chaski-sequence").parse().ok(),
+            generation: generation.parse().unwrap_or(0),
+            sequence: sequence.parse().ok(),
             deadline,
             host: request.url.host_str().unwrap_or_default().to_owned(),
             path: path.clone(),
-            body: request.body,
+            body,
             status,
         });
         if path.starts_with("/busy/") {

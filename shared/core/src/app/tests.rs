@@ -22,6 +22,7 @@ use crate::settings::Settings;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
+mod aside;
 mod asks;
 
 /// A clock that each call of a target moves on by what the call takes.

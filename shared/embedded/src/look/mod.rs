@@ -1,5 +1,6 @@
 //! Looking at the store, beside the writer: each look is one snapshot.
 
+mod bodies;
 mod clause;
 mod letters;
 mod messages;
@@ -14,6 +15,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
+use bodies::body_of;
+pub(crate) use bodies::{Found as FoundBody, body, piece};
 pub(crate) use letters::{count_letters, letter, letters, letters_for_replay};
 pub(crate) use messages::{message, messages, open_messages};
 pub(crate) use pauses::read_pauses;

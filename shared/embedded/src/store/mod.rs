@@ -1,5 +1,6 @@
 //! The store as its callers see it: the ports, and leasing.
 
+mod bodies;
 mod clock;
 mod control;
 mod ends;
@@ -27,6 +28,8 @@ use crate::look::Readers;
 use crate::row::EntryRow;
 use crate::schedule::{Pressure, Token};
 use crate::writer::{Desk, Job};
+pub(crate) use bodies::UPLOAD;
+pub use bodies::{ReceiveError, Receiving};
 pub(crate) use clock::{StoreClock, millis};
 pub(crate) use ends::Ends;
 pub(crate) use identity::{check, identify};

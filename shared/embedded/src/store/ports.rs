@@ -261,7 +261,7 @@ impl Store {
     }
 
     /// Looks at a snapshot, beside the writer.
-    async fn look<T: Send + 'static>(
+    pub(super) async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Connection) -> Look<T> + Send + 'static,
     ) -> Result<T, DeskError> {
@@ -292,7 +292,7 @@ fn answer_of<T>(looked: Result<Look<T>, JoinError>) -> Result<T, DeskError> {
     }
 }
 
-async fn answer<T>(told: oneshot::Receiver<Result<T, String>>) -> Result<T, DeskError> {
+pub(super) async fn answer<T>(told: oneshot::Receiver<Result<T, String>>) -> Result<T, DeskError> {
     match tokio::time::timeout(TAKE, told).await {
         Ok(Ok(answer)) => answer.map_err(DeskError::Unavailable),
         Ok(Err(_)) => Err(DeskError::Unavailable("the store has ended".to_owned())),

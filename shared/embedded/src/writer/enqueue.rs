@@ -8,6 +8,7 @@ use chaski_core::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::bodies::{self, Claim};
 use super::{Job, Transaction};
 use crate::queues::Move;
 use crate::row::{EntryRow, FlowRow};
@@ -42,13 +43,14 @@ impl Job for Enqueued {
         for entry in &self.entries {
             self.fates.push(match transaction.queues().number(&entry.queue) {
                 None => Err(EnqueueError::Refused(format!("there is no queue {}", entry.queue))),
-                Some(queue) => Ok(match take(transaction, entry, queue)? {
-                    None => Taken::Duplicate,
-                    Some(row) => {
+                Some(queue) => match take_with_body(transaction, entry, queue)? {
+                    Ok(None) => Ok(Taken::Duplicate),
+                    Err(error) => Err(error),
+                    Ok(Some(row)) => {
                         self.written.push(row);
-                        Taken::New
+                        Ok(Taken::New)
                     }
-                }),
+                },
             });
         }
         Ok(())
@@ -111,6 +113,25 @@ pub(super) fn take_one(transaction: &mut Transaction<'_>, entry: &Entry) -> rusq
         Some(queue) => take(transaction, entry, queue),
         None => Ok(None),
     }
+}
+
+/// Writes an entry, and gives its message the body that is kept beside it, if it has one there.
+fn take_with_body(
+    transaction: &mut Transaction<'_>,
+    entry: &Entry,
+    queue: i64,
+) -> rusqlite::Result<Result<Option<EntryRow>, EnqueueError>> {
+    let named = entry.listing.as_ref().and_then(|listing| Some((listing.body.as_ref()?, &listing.id)));
+    let Some((body, id)) = named else { return take(transaction, entry, queue).map(Ok) };
+    match bodies::claim(transaction, &body.reference, id)? {
+        Claim::Granted => {}
+        Claim::Taken => return Ok(Err(EnqueueError::BodyTaken)),
+        // It was there when it was looked for; the same post sets it aside again, or says that it is gone.
+        Claim::Missing => return Ok(Err(EnqueueError::Unavailable("its body is not there any more".to_owned()))),
+    }
+    let taken = take(transaction, entry, queue)?;
+    bodies::give(transaction, &body.reference, id)?;
+    Ok(Ok(taken))
 }
 
 /// Writes an entry; `None` when it was taken before.

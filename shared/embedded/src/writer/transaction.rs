@@ -7,6 +7,7 @@ use chaski_core::history::ErrorRecord;
 use chaski_core::ledger::{AttemptReport, Listing, MessageState};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
+use super::bodies;
 use crate::finds::{FIND_COLUMNS, find_keys};
 use crate::queues::QueueTable;
 use crate::row::{
@@ -197,6 +198,7 @@ impl<'a> Transaction<'a> {
     /// Takes a message out of the ledger.
     pub(crate) fn delete_message(&mut self, no: i64) -> rusqlite::Result<()> {
         self.delete_finds(no)?;
+        bodies::release(self, no)?;
         self.prepare("DELETE FROM attempts WHERE message = ?1")?.execute([no])?;
         self.prepare("DELETE FROM messages WHERE no = ?1")?.execute([no])?;
         Ok(())

@@ -34,7 +34,10 @@ async fn a_store_that_is_well_has_no_findings_and_its_rows_are_counted() {
     let mut steps = Vec::new();
     let report = examine(world.folder.path(), &mut |step| steps.push(step.to_owned())).unwrap();
     assert_eq!(report.findings, []);
-    assert_eq!(report.rows, [("entries", 6), ("messages", 8), ("dead_letters", 1), ("attempts", 3)]);
+    assert_eq!(
+        report.rows,
+        [("entries", 6), ("messages", 8), ("dead_letters", 1), ("attempts", 3), ("bodies", 0), ("body_pieces", 0)]
+    );
     assert_eq!(steps, ["structure", "entries", "messages", "dead_letters", "attempts", "balance"]);
     assert!(examine(&world.folder.path().join("nowhere"), &mut |_| ()).is_err());
 }

@@ -8,6 +8,7 @@
 )]
 
 mod backup;
+mod bodies;
 mod cancel;
 mod clock;
 mod doctor;

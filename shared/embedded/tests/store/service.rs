@@ -54,11 +54,13 @@ impl Target for Script {
             found.map(|(_, value)| value.clone())
         };
         let name = request.url.path().rsplit('/').next().unwrap_or_default().to_owned();
+        let [id, sequence] = ["chaski-id", "chaski-sequence"].map(header);
+        let body = request.body.read().await.map_err(|error| CallError::Connection(error.to_string()))?;
         let status = self.answers.lock().unwrap().get_mut(&name).and_then(VecDeque::pop_front).unwrap_or(200);
         self.seen.lock().unwrap().push(Seen {
-            id: header("chaski-id").unwrap_or_default(),
-            sequence: header("chaski-sequence").map(|text| text.parse().unwrap()),
-            body: String::from_utf8_lossy(&request.body).into_owned(),
+            id: id.unwrap_or_default(),
+            sequence: sequence.map(|text| text.parse().unwrap()),
+            body: String::from_utf8_lossy(&body).into_owned(),
             name,
         });
         Ok(Answer { status, ..Answer::default() })
