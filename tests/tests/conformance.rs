@@ -2,7 +2,10 @@
 //! pump that does what Lambda's mappings do. The home on one machine stands on its store. Each rule has queues and a
 //! store of its own, so they run side by side.
 
-use chaski_tests::conformance::{burial, dedup, delivery, foreign, line, orders, retry, storm, strict, time};
+use chaski_tests::conformance::{
+    burial, callback, cancel, dedup, delivery, flow, foreign, identity, line, order, orders, pause, retry, storm,
+    strict, time, waits,
+};
 use chaski_tests::home::aws::AwsHome;
 use chaski_tests::home::embedded::EmbeddedHome;
 
@@ -20,6 +23,22 @@ macro_rules! holds {
         }
 
         mod embedded {
+            use super::*;
+
+            $(
+                #[tokio::test]
+                async fn $rule() -> anyhow::Result<()> {
+                    $file::$rule(&EmbeddedHome::open()?).await
+                }
+            )*
+        }
+    };
+}
+
+/// Rules whose means the AWS home of this suite does not have yet: each moves to `holds` with them.
+macro_rules! holds_on_one_machine {
+    ($($file:ident :: $rule:ident;)*) => {
+        mod one_machine {
             use super::*;
 
             $(
@@ -57,9 +76,44 @@ holds! {
     strict::a_failed_message_holds_up_its_line_and_no_other;
     strict::a_line_goes_on_after_its_head_is_given_up;
     strict::a_line_may_mix_both_kinds;
-    time::a_delayed_message_is_not_early_and_joins_its_line_then;
-    time::an_expired_message_makes_no_request;
-    time::ten_waits_within_five_minutes_lose_nothing;
+    waits::a_delayed_message_is_not_early_and_joins_its_line_then;
+    waits::an_expired_message_makes_no_request;
+    waits::ten_waits_within_five_minutes_lose_nothing;
+}
+
+holds_on_one_machine! {
+    order::a_failed_head_holds_its_line_and_no_other;
+    order::a_poison_head_dies_and_its_line_goes_on;
+    order::a_batch_may_mix_both_kinds;
+    order::a_failed_hold_leaves_the_line_as_it_was;
+    order::places_in_a_line_rise;
+    order::a_line_waits_as_long_as_its_head_asks;
+    time::a_delayed_message_joins_its_line_in_time;
+    time::a_delay_of_twenty_days_is_kept;
+    time::what_has_expired_is_not_sent;
+    time::what_waits_for_its_retry_expires;
+    time::ten_waits_lose_nothing;
+    time::each_message_has_its_own_timeout;
+    time::each_message_is_retried_as_it_asks;
+    identity::a_key_belongs_to_its_producer_and_body;
+    identity::a_delayed_message_posted_again_is_one;
+    cancel::what_is_cancelled_is_never_sent;
+    cancel::what_waits_for_its_retry_can_be_cancelled;
+    pause::everything_can_be_paused;
+    pause::a_route_can_be_paused;
+    pause::a_subject_can_be_paused;
+    pause::a_target_can_be_paused;
+    callback::each_end_is_told;
+    callback::a_cancellation_is_told;
+    callback::a_callback_that_fails_is_retried_and_dies_once;
+    callback::a_crash_around_an_end_makes_no_second_callback;
+    flow::no_more_run_at_once_than_a_flow_allows;
+    flow::no_more_begin_in_a_second_than_a_flow_allows;
+}
+
+#[tokio::test]
+async fn every_line_is_in_order_over_crashes_on_one_machine() -> anyhow::Result<()> {
+    order::every_line_is_in_order_over_crashes(&EmbeddedHome::open()?, seed()?).await
 }
 
 /// A seed, given or new, that repeats a run.

@@ -34,7 +34,7 @@ async fn accept(home: &AwsHome, message: Message) -> anyhow::Result<String> {
 async fn twenty_days_are_a_schedule_that_delivers_when_it_fires_and_not_before() -> anyhow::Result<()> {
     let home = AwsHome::open("twenty-days").await?;
     let posted = home.clock().now();
-    let id = accept(&home, Message::new("s", "/200", 1).asking("delay", "20d")).await?;
+    let id = accept(&home, Message::new("s", "/200", 1).with("delay", "20d")).await?;
     until_idle(&home).await?;
     ensure!(home.target().attempts().is_empty(), "attempted at once");
     let [schedule] = home.schedules().await?.try_into().map_err(|all| anyhow::anyhow!("{all:?}"))?;
@@ -70,7 +70,7 @@ async fn twenty_days_are_a_schedule_that_delivers_when_it_fires_and_not_before()
 async fn a_retry_in_two_hours_is_a_schedule_too() -> anyhow::Result<()> {
     let home = AwsHome::open("two-hours").await?;
     let own = serde_json::json!({"delays": ["1s", "2h"]});
-    accept(&home, Message::new("s", "/twice", 1).asking("retry", own)).await?;
+    accept(&home, Message::new("s", "/twice", 1).with("retry", own)).await?;
     until_idle(&home).await?;
     ensure!(home.target().attempts().len() == 2, "{:?}", home.target().attempts());
     let [schedule] = home.schedules().await?.try_into().map_err(|all| anyhow::anyhow!("{all:?}"))?;
@@ -90,12 +90,12 @@ async fn a_line_that_moved_on_leaves_its_number_alone() -> anyhow::Result<()> {
     let home = AwsHome::open("numbers").await?;
     for n in 0..3 {
         let path = if n == 1 { "/once" } else { "/200" };
-        accept(&home, Message::new("s", path, n).asking("ordering", "strict")).await?;
+        accept(&home, Message::new("s", path, n).with("ordering", "strict")).await?;
     }
     until_idle(&home).await?;
-    let numbers: Vec<(Option<u64>, String)> =
-        home.target().attempts().iter().map(|attempt| (attempt.n(), attempt.sequence.clone())).collect();
-    let expected = [(0, "1"), (1, "2"), (1, "2"), (2, "3")].map(|(n, sequence)| (Some(n), sequence.to_owned()));
+    let numbers: Vec<(Option<u64>, Option<u128>)> =
+        home.target().attempts().iter().map(|attempt| (attempt.n(), attempt.sequence)).collect();
+    let expected = [(0, 1), (1, 2), (1, 2), (2, 3)].map(|(n, sequence)| (Some(n), Some(sequence)));
     ensure!(numbers == expected, "{numbers:?}");
     let rows = home.rows().await?;
     ensure!(rows.len() == 1 && rows.iter().all(|row| row.starts_with("seq#")), "{rows:?}");

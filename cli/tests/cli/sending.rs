@@ -63,6 +63,42 @@ fn one_message_is_an_envelope() {
 }
 
 #[test]
+fn what_a_message_asks_for_is_in_its_envelope() {
+    let server = Server::saying(told(200, RECEIPT));
+    let one = ["send", "--subject", "s", "--url", "https://a/", "--body", "{\"b\" : 1.0}"];
+    let asks = [
+        ["--delay", "1h30m"],
+        ["--expires-in", "2d"],
+        ["--timeout", "10s"],
+        ["--max-attempts", "3"],
+        ["--ordering", "strict"],
+        ["--callback", "https://a/done"],
+        ["--failure-callback", "https://a/failed"],
+        ["--flow", "crm=10/1s,2"],
+    ];
+    server.run(&[&one[..], &asks.concat()].concat()).quietly();
+    server.run(&[&one[..], &["--not-before", "2026-12-01T09:00:00Z"]].concat()).quietly();
+    let asked = server.asked();
+    let wanted = r#"{"subject":"s","message":{"url":"https://a/","body":{"b" : 1.0}},"delay":"1h30m","expires_in":"2d","timeout":"10s","retry":{"max_attempts":3},"ordering":"strict","callback":{"url":"https://a/done"},"failure_callback":{"url":"https://a/failed"},"flow":{"key":"crm","rate":10,"per":"1s","parallelism":2}}"#;
+    assert_eq!(asked[0].body, wanted);
+    let later =
+        r#"{"subject":"s","message":{"url":"https://a/","body":{"b" : 1.0}},"not_before":"2026-12-01T09:00:00Z"}"#;
+    assert_eq!(asked[1].body, later);
+    for wrong in [
+        &["--delay", "soon"][..],
+        &["--not-before", "tomorrow"],
+        &["--delay", "1s", "--not-before", "2026-12-01T09:00:00Z"],
+        &["--max-attempts", "0"],
+        &["--ordering", "loose"],
+        &["--flow", "crm"],
+    ] {
+        assert_eq!(server.run(&[&one[..], wrong].concat()).code, 2, "{wrong:?}");
+    }
+    assert_eq!(server.run(&["send", "lines.ndjson", "--delay", "1s"]).code, 2, "lines ask for themselves");
+    assert_eq!(server.asked().len(), 2);
+}
+
+#[test]
 fn a_body_comes_from_the_command_line_a_file_or_standard_input() {
     let server = Server::saying(told(200, RECEIPT));
     let path = std::env::temp_dir().join(format!("chaski-body-{}", std::process::id()));

@@ -23,7 +23,7 @@ const CONCURRENCY: usize = 32;
 /// What one producer was told: its subject, the number in the body, and the id.
 type Journal = Arc<Mutex<Vec<(String, u64, String)>>>;
 
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let given = std::env::var("CHASKI_SEED").ok().and_then(|seed| seed.parse().ok());
     given.unwrap_or_else(|| u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos()))
 }
@@ -74,7 +74,7 @@ async fn killed_at_random_moments_it_loses_nothing_and_repeats_only_what_was_in_
 }
 
 /// The process is shared with producers that wait for answers; it ends under their hands.
-fn kill(chaski: &Chaski) {
+pub(crate) fn kill(chaski: &Chaski) {
     assert!(std::process::Command::new("kill").args(["-KILL", &chaski.id().to_string()]).status().unwrap().success());
 }
 

@@ -96,6 +96,27 @@ impl Chaski {
         Some(answer["id"].as_str()?.to_owned())
     }
 
+    /// Asks for a change; the status and the answer.
+    pub(crate) async fn act(&self, method: reqwest::Method, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
+    }
+
+    /// Waits for a message's end; the message then.
+    pub(crate) async fn ended_message(&self, id: &str) -> Value {
+        let began = Instant::now();
+        loop {
+            let message = self.get(&format!("/messages/{id}?wait=30s")).await;
+            if !message["ended_at"].is_null() {
+                return message;
+            }
+            assert!(began.elapsed() < PATIENCE, "{message}");
+        }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Value {
         let answer = self.http.get(format!("{}{path}", self.url)).send().await.unwrap();
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
@@ -122,6 +143,20 @@ impl Drop for Chaski {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An envelope with a number in its body, and what else it asks for.
+pub(crate) fn asking(subject: &str, url: &str, n: u64, fields: Value) -> Value {
+    let mut envelope = envelope(subject, url, n);
+    if let (Value::Object(envelope), Value::Object(fields)) = (&mut envelope, fields) {
+        envelope.extend(fields);
+    }
+    envelope
+}
+
+/// The number in a request's body.
+pub(crate) fn number(body: &[u8]) -> u64 {
+    serde_json::from_slice::<Value>(body).unwrap()["n"].as_u64().unwrap()
 }
 
 /// An envelope with a number in its body.

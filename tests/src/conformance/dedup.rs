@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use chaski_core::ports::Settlement;
 
-use super::{Held, PATIENCE, POLL, Written, accept, counts, queue, until_idle};
+use super::{Held, PATIENCE, Written, accept, counts, queue, until_idle};
 use crate::home::{Home, Message};
 
 /// A producer posts the same message with the same key three times within the window, and another one with that key
@@ -68,7 +68,7 @@ async fn next<H: Home>(home: &H) -> anyhow::Result<chaski_core::ports::Leased> {
             return Ok(leased);
         }
         ensure!(began.elapsed() < PATIENCE / 12, "an entry was swallowed: {:?}", home.depths().await?);
-        tokio::time::sleep(POLL).await;
+        home.rest().await?;
     }
 }
 

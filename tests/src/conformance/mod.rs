@@ -4,23 +4,33 @@
 //! Waits are for conditions. A rule that needs a chance takes a seed, and names it when it does not hold.
 
 pub mod burial;
+pub mod callback;
+pub mod cancel;
 pub mod dedup;
 pub mod delivery;
+pub mod flow;
 pub mod foreign;
+pub mod identity;
 pub mod line;
+pub mod order;
 pub mod orders;
+pub mod pause;
 pub mod retry;
 pub mod storm;
 pub mod strict;
 pub mod time;
+pub mod waits;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use chaski_core::app::Receipt;
-use chaski_core::identity;
-use chaski_core::ports::Entry;
+use chaski_core::filter::Whose;
+use chaski_core::identity::{dedup_id, digest};
+use chaski_core::ledger::MessageState;
+use chaski_core::pause::PauseScope;
+use chaski_core::ports::{Cancelled, Entry, Ledger, Pauses};
 use chaski_core::queue::QueueName;
 
 use crate::home::script::{self, Attempt};
@@ -31,8 +41,10 @@ pub type Held = anyhow::Result<()>;
 
 /// How long a condition is waited for at most; the machines are noisy.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// Between two looks at a home in which nothing is due.
-const POLL: Duration = Duration::from_millis(20);
+/// Between two looks at a home in which no time passes.
+const MOMENT: Duration = Duration::from_millis(2);
+/// So many steps that find nothing show that nothing is there.
+const QUIET: u32 = 5;
 
 /// Turns the clockwork until no queue holds anything.
 async fn until_idle<H: Home>(home: &H) -> Held {
@@ -47,7 +59,7 @@ async fn until_idle<H: Home>(home: &H) -> Held {
         }
         ensure!(began.elapsed() < PATIENCE, "not idle after {PATIENCE:?}: {depths:?}");
         if home.wake().await? == 0 {
-            tokio::time::sleep(POLL).await;
+            home.rest().await?;
         }
     }
 }
@@ -64,7 +76,7 @@ async fn alone_until_idle<H: Home>(home: &H) -> Held {
             return Ok(());
         }
         ensure!(began.elapsed() < PATIENCE, "not idle after {PATIENCE:?}: {depths:?}");
-        tokio::time::sleep(POLL).await;
+        home.rest().await?;
     }
 }
 
@@ -74,10 +86,72 @@ async fn until_attempts<H: Home>(home: &H, count: usize) -> Held {
     while home.target().attempts().len() < count {
         ensure!(began.elapsed() < PATIENCE, "{} of {count} attempts", home.target().attempts().len());
         if home.step().await? == 0 {
-            tokio::time::sleep(POLL).await;
+            home.rest().await?;
         }
     }
     Ok(())
+}
+
+/// Turns the clockwork until that is so of the attempts, while no more time passes than the home's own.
+async fn until<H: Home>(home: &H, what: &str, is_so: impl Fn(&[Attempt]) -> bool) -> Held {
+    let began = Instant::now();
+    while !is_so(&home.target().attempts()) {
+        ensure!(began.elapsed() < PATIENCE, "{what} did not come: {:?}", home.target().attempts());
+        if home.step().await? == 0 {
+            tokio::time::sleep(MOMENT).await;
+        }
+    }
+    Ok(())
+}
+
+/// Turns the clockwork until whatever may be attempted now has been: a message of another line has come and gone,
+/// and nothing comes behind it.
+async fn until_still<H: Home>(home: &H) -> Held {
+    let marker = Message::new(format!("marker-{}", home.target().attempts().len()), "/200", 0);
+    let id = accept(home, std::slice::from_ref(&marker)).await?.into_iter().map(|receipt| receipt.id).next();
+    until(home, "a marker", |attempts| attempts.iter().any(|attempt| Some(&attempt.id) == id.as_ref())).await?;
+    let mut quiet = 0;
+    while quiet < QUIET {
+        quiet = if home.step().await? == 0 { quiet + 1 } else { 0 };
+        tokio::time::sleep(MOMENT).await;
+    }
+    Ok(())
+}
+
+/// Holds a scope back; the pause's id, once no attempt begins in the scope any more.
+async fn pause<H: Home>(home: &H, scope: &PauseScope) -> anyhow::Result<String> {
+    let (pause, new) = home.desk().pause(scope).await?;
+    ensure!(new, "{scope:?} was paused before");
+    home.advance(home.capabilities().orders_lag).await?;
+    Ok(pause.id)
+}
+
+/// Cancels a message that is not at work; when this returns no attempt of it begins any more.
+async fn cancel<H: Home>(home: &H, id: &str) -> Held {
+    let fate = home.desk().cancel(id, &Whose::default()).await?;
+    ensure!(matches!(fate, Cancelled::Now | Cancelled::Cancelling), "{id} is {fate:?}");
+    let state = state(home, id).await?;
+    ensure!(state.is_none_or(|state| state == MessageState::Cancelled), "{id} is {state:?} after {fate:?}");
+    home.advance(home.capabilities().orders_lag).await
+}
+
+/// A message's state, where the home has a ledger.
+async fn state<H: Home>(home: &H, id: &str) -> anyhow::Result<Option<MessageState>> {
+    if !home.capabilities().has_ledger {
+        return Ok(None);
+    }
+    let record = home.desk().message(id, &Whose::default(), Duration::ZERO).await?;
+    Ok(Some(record.with_context(|| format!("{id} is not known"))?.state))
+}
+
+/// The numbers that a story gave the messages of a subject, attempt by attempt.
+fn numbers<H: Home>(home: &H, subject: &str) -> Vec<u64> {
+    home.target().of(subject).iter().filter_map(Attempt::n).collect()
+}
+
+/// The number of each attempt of one message, in the order in which they were made.
+fn attempts_of<H: Home>(home: &H, id: &str) -> Vec<u32> {
+    home.target().attempts().iter().filter(|attempt| attempt.id == id).map(|attempt| attempt.number).collect()
 }
 
 /// Takes messages in, all of which the queues take.
@@ -129,7 +203,7 @@ impl Written<'_> {
             queue: queue(self.queue)?,
             body: body.to_string(),
             group: group(subject),
-            dedup: identity::dedup_id(id, *generation, attempts + 1, *hop),
+            dedup: dedup_id(id, *generation, attempts + 1, *hop),
             due: None,
             listing: None,
         })
@@ -142,7 +216,7 @@ fn queue(name: &str) -> anyhow::Result<QueueName> {
 
 /// An entry that is no envelope of this version: `text` as it stands.
 fn raw(queue_name: &str, subject: &str, text: &str) -> anyhow::Result<Entry> {
-    let dedup = identity::digest(&[text.as_bytes()]);
+    let dedup = digest(&[text.as_bytes()]);
     Ok(Entry {
         queue: queue(queue_name)?,
         body: text.to_owned(),

@@ -7,6 +7,7 @@ mod places;
 mod pump;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ impl AwsHome {
         let settle = AwsSettle::new(behind.clone(), DeadLetters::new(chaski_dynamodb::client(&back), places.table()))
             .remembering(Some(control.clone()))
             .scheduling(Some(waits.clone()));
-        let target = Script::default();
+        let target = Script::new(Arc::new(clock.clone()));
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
             // Each function is a process, and reads for itself.
@@ -171,6 +172,16 @@ impl Home for AwsHome {
             tier_precision: Duration::from_millis(20),
             dedup_window: Duration::from_secs(chaski_core::limits::DEDUP_WINDOW_SECONDS),
             atomic_settle: false,
+            // EventBridge Scheduler keeps times to the minute.
+            wait_precision: Duration::from_secs(60),
+            rounds_to_tiers: true,
+            knows_duplicates: false,
+            key_window: Duration::from_secs(chaski_core::limits::DEDUP_WINDOW_SECONDS),
+            counts_sequence: true,
+            has_ledger: false,
+            // Each function reads them once a second.
+            orders_lag: Duration::from_millis(1_500),
+            crowd: (20, 10),
         }
     }
 
@@ -182,18 +193,17 @@ impl Home for AwsHome {
         &self.faults
     }
 
-    fn desk(&self) -> &(impl Ledger + Pauses) {
+    fn desk(&self) -> impl Deref<Target: Ledger + Pauses> {
         &self.desk
     }
 
-    async fn accept(&self, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {
+    async fn accept_from(&self, caller: &app::Caller, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {
         let texts: Vec<String> = messages.iter().map(Message::text).collect();
         let posts: Vec<Post<'_>> =
             texts.iter().map(|text| Post { text: text.as_bytes(), key: None, trace: None }).collect();
-        let caller = app::Caller::default();
         match posts.as_slice() {
-            [one] => vec![Box::pin(self.ingress.accept(&caller, *one)).await],
-            many => Box::pin(self.ingress.accept_all(&caller, many)).await,
+            [one] => vec![Box::pin(self.ingress.accept(caller, *one)).await],
+            many => Box::pin(self.ingress.accept_all(caller, many)).await,
         }
     }
 

@@ -1,4 +1,4 @@
-//! A clock that a story may put forward.
+//! Clocks that stories move: one altogether, one that goes by itself and is put forward.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,6 +7,30 @@ use std::time::Duration;
 use chaski_core::ports::Clock;
 use chaski_core::time::Timestamp;
 use chaski_system::SystemClock;
+
+/// The wall's time at the start: 2026-11-01T00:00:00Z.
+const START: i64 = 1_793_491_200_000;
+
+/// Stands still until it is moved. Clones are one clock.
+#[derive(Debug, Clone, Default)]
+pub struct HandClock(Arc<AtomicU64>);
+
+impl HandClock {
+    /// Moves it forward, in whole milliseconds.
+    pub fn advance(&self, span: Duration) {
+        self.0.fetch_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(START).plus(self.elapsed())
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
 
 /// The machine's clock, and what a story put on it. Clones share that.
 #[derive(Debug, Clone)]

@@ -2,6 +2,8 @@
 //! entry, as the real one does.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Deref;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,28 +18,36 @@ use chaski_core::ports::{
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::settings::Settings;
-use chaski_embedded::{Options, Store};
-use chaski_system::{SystemChance, SystemClock};
+use chaski_embedded::{DATABASE, Options, Store};
+use chaski_system::SystemChance;
+use futures_util::future::join_all;
 use tempfile::TempDir;
 
+use super::clock::HandClock;
 use super::faults::{Faults, FaultySettle};
 use super::script::Script;
-use super::{Batch, Buried, Capabilities, Home, Message, SETTINGS, Sighting, TIERS};
+use super::{Batch, Buried, Capabilities, Home, Message, POLL, SETTINGS, Sighting, TIERS};
 
 /// Entries that one turn leases at most.
-const TURN: usize = 10;
+const TURN: usize = 50;
 
-/// A store of its own, with the use cases over it.
+/// A store of its own, with the use cases over it, and a clock that only stories move.
 pub struct EmbeddedHome {
-    store: Store,
-    ingress: Ingress<FaultyQueues, SystemClock, SystemChance>,
-    dispatcher: Dispatcher<Script, FaultySettle<ScriptedSettle>, SystemClock, Store>,
-    clock: SystemClock,
+    settings: Arc<Settings>,
+    running: Mutex<Arc<Running>>,
+    clock: HandClock,
     target: Script,
     faults: Faults,
     batches: Mutex<Vec<Batch>>,
+}
+
+/// What a crash ends.
+struct Running {
+    store: Store,
+    ingress: Ingress<FaultyQueues, HandClock, SystemChance>,
+    dispatcher: Dispatcher<Script, FaultySettle<ScriptedSettle>, HandClock, Store>,
     // Goes after the store.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl EmbeddedHome {
@@ -46,37 +56,62 @@ impl EmbeddedHome {
     /// # Errors
     /// The folder can't be made or the store not be opened.
     pub fn open() -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
         let settings = Arc::new(Settings::read(SETTINGS, &|_| None)?);
-        let clock = SystemClock::start();
-        let options = Options { data: folder.path().to_owned(), ..Options::of(&settings) };
-        let store = Store::open(options, Arc::new(clock))?;
-        let (target, faults) = (Script::default(), Faults::default());
-        let scripted = ScriptedSettle { store: store.clone(), faults: faults.clone() };
-        let settle = FaultySettle { inner: scripted, faults: faults.clone() };
-        let queues = FaultyQueues { store: store.clone(), faults: faults.clone() };
-        Ok(Self {
-            ingress: Ingress::new(settings.clone(), queues, clock, SystemChance),
-            dispatcher: Dispatcher::new(settings, target.clone(), settle, clock, store.clone()),
-            store,
-            clock,
-            target,
-            faults,
-            batches: Mutex::default(),
-            _folder: folder,
-        })
+        let clock = HandClock::default();
+        let (target, faults) = (Script::new(Arc::new(clock.clone())), Faults::default());
+        let running = Running::open(tempfile::tempdir()?, &settings, &clock, &target, &faults)?;
+        let running = Mutex::new(Arc::new(running));
+        Ok(Self { settings, running, clock, target, faults, batches: Mutex::default() })
     }
 
-    async fn handle(&self, leased: Leased) {
+    fn running(&self) -> Arc<Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn handle(&self, running: &Running, leased: Leased) {
         let until = self.clock.elapsed() + Duration::from_secs(60);
-        let mut back = self.dispatcher.run(std::slice::from_ref(&leased), until).await;
+        let mut back = running.dispatcher.run(std::slice::from_ref(&leased), until).await;
         if self.faults.delivers_again() {
-            back = self.dispatcher.run(std::slice::from_ref(&leased), until).await;
+            back = running.dispatcher.run(std::slice::from_ref(&leased), until).await;
         }
         let entry = Sighting { entry_id: leased.entry_id, group: leased.group, body: leased.body };
         let batch = Batch { queue: leased.queue, entries: vec![entry], back, heard: true };
         self.batches.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
     }
+}
+
+impl Running {
+    fn open(
+        folder: TempDir,
+        settings: &Arc<Settings>,
+        clock: &HandClock,
+        target: &Script,
+        faults: &Faults,
+    ) -> anyhow::Result<Self> {
+        let options = Options { data: folder.path().to_owned(), ..Options::of(settings) };
+        let store = Store::open(options, Arc::new(clock.clone()))?;
+        let scripted = ScriptedSettle { store: store.clone(), faults: faults.clone() };
+        let settle = FaultySettle { inner: scripted, faults: faults.clone() };
+        let queues = FaultyQueues { store: store.clone(), faults: faults.clone() };
+        Ok(Self {
+            ingress: Ingress::new(settings.clone(), queues, clock.clone(), SystemChance),
+            dispatcher: Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), store.clone()),
+            store,
+            folder,
+        })
+    }
+}
+
+/// What a kill leaves: the file and its log as they are, while nothing is written and the store is open.
+fn remains(of: &Path) -> anyhow::Result<TempDir> {
+    let left = tempfile::tempdir()?;
+    for name in [DATABASE.to_owned(), format!("{DATABASE}-wal")] {
+        let from = of.join(&name);
+        if from.exists() {
+            std::fs::copy(from, left.path().join(name))?;
+        }
+    }
+    Ok(left)
 }
 
 impl Home for EmbeddedHome {
@@ -87,6 +122,14 @@ impl Home for EmbeddedHome {
             tier_precision: Duration::from_millis(2),
             dedup_window: Duration::from_secs(24 * 60 * 60),
             atomic_settle: true,
+            wait_precision: Duration::from_secs(1),
+            rounds_to_tiers: false,
+            knows_duplicates: true,
+            key_window: self.settings.serve.retention.keys,
+            counts_sequence: true,
+            has_ledger: true,
+            orders_lag: Duration::ZERO,
+            crowd: (100, 50),
         }
     }
 
@@ -98,56 +141,77 @@ impl Home for EmbeddedHome {
         &self.faults
     }
 
-    fn desk(&self) -> &(impl Ledger + Pauses) {
-        &self.store
+    fn desk(&self) -> impl Deref<Target: Ledger + Pauses> {
+        Box::new(self.running().store.clone())
     }
 
-    async fn accept(&self, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {
+    async fn accept_from(&self, caller: &app::Caller, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {
         let texts: Vec<String> = messages.iter().map(Message::text).collect();
         let posts: Vec<Post<'_>> =
             texts.iter().map(|text| Post { text: text.as_bytes(), key: None, trace: None }).collect();
-        self.ingress.accept_all(&app::Caller::default(), &posts).await
+        self.running().ingress.accept_all(caller, &posts).await
     }
 
     async fn put(&self, entry: &Entry) -> anyhow::Result<()> {
-        self.store.enqueue(entry.clone()).await.context("the queue did not take a raw entry")?;
+        self.running().store.enqueue(entry.clone()).await.context("the queue did not take a raw entry")?;
         Ok(())
     }
 
     async fn take(&self, queue: &QueueName) -> anyhow::Result<Option<Leased>> {
-        Ok(self.store.try_lease(Some(queue)))
+        Ok(self.running().store.try_lease(Some(queue)))
     }
 
     async fn settle(&self, leased: &Leased, settlement: &Settlement) -> anyhow::Result<()> {
-        Ok(self.store.settle(leased, settlement, Beside::default()).await?)
+        Ok(self.running().store.settle(leased, settlement, Beside::default()).await?)
     }
 
     async fn step(&self) -> anyhow::Result<usize> {
-        let mut handled = 0;
-        while handled < TURN
-            && let Some(leased) = self.store.try_lease(None)
+        let running = self.running();
+        let mut turn = Vec::new();
+        while turn.len() < TURN
+            && let Some(leased) = running.store.try_lease(None)
         {
-            self.handle(leased).await;
-            handled += 1;
+            turn.push(self.handle(&running, leased));
         }
-        Ok(handled)
+        Ok(join_all(turn).await.len())
     }
 
     async fn wake(&self) -> anyhow::Result<usize> {
-        Ok(self.store.show_given_back())
+        Ok(self.running().store.show_given_back())
+    }
+
+    async fn advance(&self, span: Duration) -> anyhow::Result<()> {
+        self.clock.advance(span);
+        self.running().store.look_at_the_clock();
+        Ok(())
+    }
+
+    async fn rest(&self) -> anyhow::Result<()> {
+        // The store's threads have their turn before the time goes on.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.advance(POLL).await
+    }
+
+    async fn crash(&self) -> anyhow::Result<()> {
+        let left = remains(self.running().folder.path())?;
+        let next = Running::open(left, &self.settings, &self.clock, &self.target, &self.faults)?;
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        Ok(())
     }
 
     async fn depths(&self) -> anyhow::Result<BTreeMap<QueueName, u64>> {
-        Ok(self.store.queues().await?.into_iter().map(|queue| (queue.queue, queue.depth)).collect())
+        Ok(self.running().store.queues().await?.into_iter().map(|queue| (queue.queue, queue.depth)).collect())
     }
 
     async fn dead_letters(&self) -> anyhow::Result<Vec<Buried>> {
         let page = Page { limit: 1_000, cursor: None };
-        let listed = self.store.dead_letters(&DeadLetterFilter::default(), &page).await?;
+        let running = self.running();
+        let store = &running.store;
+        let listed = store.dead_letters(&DeadLetterFilter::default(), &page).await?;
         let mut buried = Vec::new();
         for short in listed.items {
             let (id, generation) = (short.letter.id, short.letter.generation);
-            let found = self.store.dead_letter(&id, Some(generation), &Whose::default()).await?;
+            let found = store.dead_letter(&id, Some(generation), &Whose::default()).await?;
             let letter = found.context("a listed dead letter is not found")?.letter;
             buried.push(Buried {
                 id: letter.id,
@@ -183,16 +247,19 @@ impl Enqueue for FaultyQueues {
 
     async fn enqueue_all(&self, entries: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
         let mut refused: HashSet<String> = HashSet::new();
-        let mut fates = Vec::new();
+        let (mut takes, mut taken) = (Vec::new(), Vec::new());
         for entry in entries {
-            if refused.contains(&entry.group) || self.faults.refuses_entry(&entry.body) {
-                refused.insert(entry.group);
-                fates.push(Err(EnqueueError::Unavailable("refused by the script".to_owned())));
+            let goes = !refused.contains(&entry.group) && !self.faults.refuses_entry(&entry.body);
+            takes.push(goes);
+            if goes {
+                taken.push(entry);
             } else {
-                fates.push(self.store.enqueue(entry).await);
+                refused.insert(entry.group);
             }
         }
-        fates
+        let mut fates = self.store.enqueue_all(taken).await.into_iter();
+        let not_taken = || Err(EnqueueError::Unavailable("refused by the script".to_owned()));
+        takes.into_iter().map(|goes| if goes { fates.next() } else { None }.unwrap_or_else(not_taken)).collect()
     }
 }
 

@@ -11,14 +11,17 @@ pub mod faults;
 pub mod script;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::time::Duration;
 
-use chaski_core::app::Receipt;
+use chaski_core::app::{Caller, Receipt};
 use chaski_core::identity;
 use chaski_core::ports::{Entry, Leased, Ledger, Pauses, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::retry::TierDelays;
+
+use serde_json::{Map, Value};
 
 use faults::Faults;
 use script::Script;
@@ -26,6 +29,9 @@ use script::Script;
 /// Long enough to tell an early retry from a late one, short enough to go through all tiers in a test.
 const TIERS: TierDelays =
     TierDelays { fast: Duration::from_secs(1), medium: Duration::from_secs(1), slow: Duration::from_secs(2) };
+
+/// Between two looks at a home in which nothing is due.
+pub const POLL: Duration = Duration::from_millis(20);
 
 /// What every home of the suite is set to.
 const SETTINGS: &str = r#"
@@ -53,6 +59,23 @@ pub struct Capabilities {
     /// Whether the effect of a settlement and the end of its lease are one change. Where they are two, a crash
     /// between them shows the entry again.
     pub atomic_settle: bool,
+    /// By how much later than its time an attempt may begin, as the target's clock sees it, where nothing is in the
+    /// way. Never earlier.
+    pub wait_precision: Duration,
+    /// Whether a wait that a message asks for before its retry is rounded up to a tier, as far as the tiers go.
+    pub rounds_to_tiers: bool,
+    /// Whether a message that was accepted before is answered as a duplicate. Where it is not, it is one all the same.
+    pub knows_duplicates: bool,
+    /// How long the same key and body are the same message.
+    pub key_window: Duration,
+    /// Whether the numbers of what was attempted of a strict line have no gaps. Everywhere they rise.
+    pub counts_sequence: bool,
+    /// Whether it can tell the state of each message.
+    pub has_ledger: bool,
+    /// How long it takes until what an operator ordered is heeded everywhere.
+    pub orders_lag: Duration,
+    /// Subjects, and messages of each, that a story about many may post: a local AWS takes its time.
+    pub crowd: (u64, u64),
 }
 
 /// A message that a story posts.
@@ -66,21 +89,43 @@ pub struct Message {
     pub key: Option<String>,
     /// Its body, and what tells it from the others of its subject.
     pub n: u64,
-    /// What it asks for: fields of its envelope.
-    pub options: BTreeMap<String, serde_json::Value>,
+    /// What else it asks for: fields of the envelope, by their names.
+    pub asks: Map<String, Value>,
 }
 
 impl Message {
-    /// A message without a key.
+    /// A message without a key, that asks for nothing.
     #[must_use]
     pub fn new(subject: impl Into<String>, path: &str, n: u64) -> Self {
-        Self { subject: subject.into(), path: path.to_owned(), key: None, n, options: BTreeMap::new() }
+        Self { subject: subject.into(), path: path.to_owned(), key: None, n, asks: Map::new() }
     }
 
-    /// The same, asking for something.
+    /// The same with these fields of the envelope beside those it has: `asking(json!({"delay": "2s"}))`.
     #[must_use]
-    pub fn asking(mut self, option: &str, value: impl Into<serde_json::Value>) -> Self {
-        self.options.insert(option.to_owned(), value.into());
+    pub fn asking(mut self, fields: Value) -> Self {
+        if let Value::Object(fields) = fields {
+            self.asks.extend(fields);
+        }
+        self
+    }
+
+    /// The same with one field more.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.asks.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// The same, strict.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        self.with("ordering", "strict")
+    }
+
+    /// The same under an idempotency key.
+    #[must_use]
+    pub fn keyed(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
         self
     }
 
@@ -91,11 +136,9 @@ impl Message {
             "subject": self.subject,
             "message": {"url": script::url(&self.path), "body": {"n": self.n}},
         });
-        if let (Some(key), Some(envelope)) = (&self.key, envelope.as_object_mut()) {
-            envelope.insert("id".to_owned(), key.as_str().into());
-        }
         if let Some(envelope) = envelope.as_object_mut() {
-            envelope.extend(self.options.clone());
+            envelope.extend(self.asks.clone());
+            envelope.extend(self.key.as_ref().map(|key| ("id".to_owned(), key.as_str().into())));
         }
         envelope.to_string()
     }
@@ -153,11 +196,17 @@ pub trait Home {
     /// What breaks, and when.
     fn faults(&self) -> &Faults;
 
-    /// Where an operator pauses and cancels.
-    fn desk(&self) -> &(impl Ledger + Pauses);
+    /// Where an operator pauses, cancels and looks at messages.
+    fn desk(&self) -> impl Deref<Target: Ledger + Pauses>;
 
-    /// Takes messages in through the use case, all in one call; the answers in their order.
-    fn accept(&self, messages: &[Message]) -> impl Future<Output = Vec<Result<Receipt, Problem>>>;
+    /// Takes messages of a producer in through the use case, all in one call; the answers in their order.
+    fn accept_from(&self, caller: &Caller, messages: &[Message])
+    -> impl Future<Output = Vec<Result<Receipt, Problem>>>;
+
+    /// The same of a caller that the platform let in, who is no producer by name.
+    fn accept(&self, messages: &[Message]) -> impl Future<Output = Vec<Result<Receipt, Problem>>> {
+        async { self.accept_from(&Caller::default(), messages).await }
+    }
 
     /// Writes an entry into its queue, past the ingress: what another version, an operator or a fault wrote.
     fn put(&self, entry: &Entry) -> impl Future<Output = anyhow::Result<()>>;
@@ -173,6 +222,31 @@ pub trait Home {
 
     /// Ends the wait of what went back, as if its time had passed. How many entries that were.
     fn wake(&self) -> impl Future<Output = anyhow::Result<usize>>;
+
+    /// Lets time pass: when this returns, the clock that attempts are stamped with has gone on by that much at least,
+    /// and whatever became due in the meantime can be seen by the next steps. A home whose clock can be moved moves
+    /// it; another waits, as far as its queues keep the time themselves, and fires what stands in a schedule of the
+    /// platform's until then.
+    fn advance(&self, span: Duration) -> impl Future<Output = anyhow::Result<()>> {
+        async move {
+            tokio::time::sleep(span).await;
+            Ok(())
+        }
+    }
+
+    /// Nothing is due now: rests a moment. A home whose clock can be moved moves it by a little.
+    fn rest(&self) -> impl Future<Output = anyhow::Result<()>> {
+        self.advance(POLL)
+    }
+
+    /// Its processes end without a word and start anew; what queues and stores hold is there again. One whose
+    /// processes keep nothing between two batches loses the next answer.
+    fn crash(&self) -> impl Future<Output = anyhow::Result<()>> {
+        async {
+            self.faults().lose_answers(1);
+            Ok(())
+        }
+    }
 
     /// How many entries each queue holds: visible, leased and delayed.
     fn depths(&self) -> impl Future<Output = anyhow::Result<BTreeMap<QueueName, u64>>>;

@@ -1,26 +1,35 @@
 //! A target without a socket: it does what the path says, and remembers every attempt.
 //!
-//! `/200`, `/404`, … answer that status; `/late` never answers in time, `/late-once`
-//! answers 500 from the second attempt on; `/once` fails the first attempt and
-//! `/twice` the first two, `/four` the first four; `/flaky` fails one of five, by the message's id and the attempt's
-//! number; `/panic` takes down whoever calls it.
+//! `/200`, `/404`, … answer that status; `/late` never answers in time, `/late-once` answers 500 from the second
+//! attempt on; `/once` fails the first attempt, `/twice` the first two and `/fail/4` (or `/four`) the first
+//! four; `/flaky` fails one of five, by the message's id and the attempt's number; `/panic` takes down whoever calls it;
+//! `/busy/…` takes a while, in which others may come.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chaski_core::ports::{Answer, CallError, Outgoing, Target};
+use chaski_core::ports::{Answer, CallError, Clock, Outgoing, Target};
 
-/// The URL of a path. Nothing resolves the name: no request leaves the process.
+/// How often a busy target lets others have their turn before it answers.
+const TURNS: u32 = 20;
+
+/// The host of every target that a story does not name another for.
+pub const HOST: &str = "target.example";
+
+/// The URL of a path, or of a host with its path (`//other.example/200`). Nothing resolves the name: no request leaves
+/// the process.
 #[must_use]
 pub fn url(path: &str) -> String {
-    format!("http://target.example{path}")
+    if path.starts_with("//") { format!("http:{path}") } else { format!("http://{HOST}{path}") }
 }
 
 /// One request, as the target got it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// When.
-    pub at: Instant,
+    /// When, by the clock of the home: see [`Script::elapsed`].
+    pub at: Duration,
     /// The message's id.
     pub id: String,
     /// The message's subject.
@@ -29,8 +38,12 @@ pub struct Attempt {
     pub number: u32,
     /// The message's generation.
     pub generation: u32,
-    /// Its number in its line, as it was told.
-    pub sequence: String,
+    /// Its place in its line, as it was told.
+    pub sequence: Option<u128>,
+    /// How long the call was allowed to take.
+    pub deadline: Duration,
+    /// The target's host.
+    pub host: String,
     /// What the target was told to do.
     pub path: String,
     /// The body.
@@ -54,14 +67,43 @@ impl Attempt {
 }
 
 /// The target and its journal. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct Script(Arc<Mutex<Vec<Attempt>>>);
+#[derive(Clone)]
+pub struct Script {
+    journal: Arc<Mutex<Vec<Attempt>>>,
+    /// Requests at once to each busy path: now, and at most.
+    busy: Arc<Mutex<HashMap<String, (u32, u32)>>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("journal", &self.journal).finish_non_exhaustive()
+    }
+}
 
 impl Script {
+    /// One that stamps attempts with this clock.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { journal: Arc::default(), busy: Arc::default(), clock }
+    }
+
+    /// The reading of the clock that attempts are stamped with.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
     /// All attempts so far, in the order in which they were made.
     #[must_use]
     pub fn attempts(&self) -> Vec<Attempt> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many attempts there were.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The attempts of one subject.
@@ -70,13 +112,33 @@ impl Script {
         self.attempts().into_iter().filter(|attempt| attempt.subject == subject).collect()
     }
 
+    /// How many requests to a busy path there were at once, at most.
+    #[must_use]
+    pub fn most_at_once(&self, path: &str) -> u32 {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).get(path).map_or(0, |(_, most)| *most)
+    }
+
+    async fn be_busy(&self, path: &str) {
+        let count = |by: fn(u32) -> u32| {
+            let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            let (now, most) = busy.entry(path.to_owned()).or_default();
+            *now = by(*now);
+            *most = (*most).max(*now);
+        };
+        count(|now| now + 1);
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+        }
+        count(|now| now.saturating_sub(1));
+    }
+
     fn note(&self, attempt: Attempt) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(attempt);
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).push(attempt);
     }
 }
 
 impl Target for Script {
-    async fn call(&self, request: Outgoing, _: Duration) -> Result<Answer, CallError> {
+    async fn call(&self, request: Outgoing, deadline: Duration) -> Result<Answer, CallError> {
         let header = |name: &str| {
             let found = request.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.clone()).unwrap_or_default()
@@ -89,6 +151,10 @@ impl Target for Script {
             "/once" => failing(number, 1),
             "/twice" => failing(number, 2),
             "/four" => failing(number, 4),
+            path if path.starts_with("/fail/") => {
+                failing(number, path.trim_start_matches("/fail/").parse().unwrap_or(u32::MAX))
+            }
+            path if path.starts_with("/busy/") => 200,
             "/flaky" => flaky(&header("chaski-id"), number),
             path => path.trim_start_matches('/').parse().unwrap_or(404),
         };
@@ -96,16 +162,21 @@ impl Target for Script {
             ["chaski-id", "chaski-subject", "chaski-generation", "chaski-sequence"].map(header);
         let body = request.body.read().await.map_err(|error| CallError::Connection(error.to_string()))?;
         self.note(Attempt {
-            at: Instant::now(),
+            at: self.clock.elapsed(),
             id,
             subject,
             number,
             generation: generation.parse().unwrap_or(0),
-            sequence,
+            sequence: sequence.parse().ok(),
+            deadline,
+            host: request.url.host_str().unwrap_or_default().to_owned(),
             path: path.clone(),
             body,
             status,
         });
+        if path.starts_with("/busy/") {
+            self.be_busy(&path).await;
+        }
         match path.as_str() {
             "/panic" => panic!("the script says so"),
             _ if status == 0 => Err(CallError::Timeout("the target did not answer in time".to_owned())),

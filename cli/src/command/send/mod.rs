@@ -1,5 +1,6 @@
 //! `chaski send`: one message by its fields, or many as lines of JSON.
 
+mod asks;
 mod body;
 mod lines;
 mod many;
@@ -21,13 +22,14 @@ use super::{Context, Failure, when};
 Examples:
   chaski send --subject hello --url http://127.0.0.1:4580/hook --body '{\"hello\":\"world\"}'
   chaski send --subject hello --url https://example.org/hook -H 'X-A: 1' --body @order.json --wait
+  chaski send --subject hello --url https://example.org/hook --ordering strict --delay 90s --max-attempts 3
   chaski send messages.ndjson
   generate | chaski send
 
   A line: {\"subject\":\"hello\",\"message\":{\"url\":\"https://example.org/hook\",\"body\":{\"any\":\"json\"}}}")]
 pub(super) struct Send {
     /// Lines of JSON to send; - is standard input
-    #[arg(value_name = "FILE", conflicts_with_all = ONE)]
+    #[arg(value_name = "FILE", conflicts_with_all = ONE.iter().chain(&asks::NAMES))]
     file: Option<String>,
     #[command(flatten)]
     one: One,
@@ -67,6 +69,8 @@ struct One {
     #[arg(long, value_name = "TIME", requires = "url", num_args = 0..=1, require_equals = true,
           default_missing_value = "365d", value_parser = when::span)]
     wait: Option<Duration>,
+    #[command(flatten)]
+    asks: asks::Asks,
 }
 
 impl Send {

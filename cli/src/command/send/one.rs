@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::super::{Context, Failure, messages};
 use super::One;
+use super::asks::Asks;
 use super::body::Body;
 use crate::client::{Message, Receipt};
 use crate::output::{Progress, plain, talk, time};
@@ -21,6 +22,8 @@ struct Envelope<'a> {
     client: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     labels: &'a [String],
+    #[serde(flatten)]
+    asks: &'a Asks,
 }
 
 #[derive(Serialize)]
@@ -86,7 +89,7 @@ fn envelope(
     let body_ref = uploaded.map(|(reference, _)| reference.as_str());
     let message = Request { url, method: one.method.as_deref(), headers, body, body_base64, body_ref };
     let (id, client) = (one.key.as_deref(), one.client.as_deref());
-    let envelope = Envelope { subject, message, id, client, labels: &one.labels };
+    let envelope = Envelope { subject, message, id, client, labels: &one.labels, asks: &one.asks };
     let failed = |error| Failure::Failed(format!("the envelope can't be written as JSON: {error}"));
     serde_json::to_string(&envelope).map_err(failed)
 }
