@@ -1,8 +1,10 @@
 //! What a home with a ledger knows of a message: its state, its attempts, its target's last answer.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::envelope::{Envelope, Meta};
+use crate::flow::Flow;
 use crate::history::{AttemptRecord, ErrorRecord};
 use crate::shown_target::shown_target_of;
 use crate::time::Timestamp;
@@ -89,6 +91,8 @@ pub struct Listing {
     pub target_host: Option<String>,
     /// When it was accepted.
     pub received_at: Timestamp,
+    /// The flow that its attempts belong to, for a home that keeps the flow beside the entry. Not listed.
+    pub flow: Option<Flow>,
 }
 
 impl Listing {
@@ -120,6 +124,7 @@ impl Listing {
             target,
             target_host,
             received_at: meta.received_at.unwrap_or(now),
+            flow: envelope.options.flow.clone(),
         }
     }
 }
@@ -135,6 +140,8 @@ pub struct AttemptReport {
     pub error: Option<ErrorRecord>,
     /// From acceptance to delivery in milliseconds, where it was delivered.
     pub delay_ms: Option<u64>,
+    /// How long the target asked to be left alone, where it did and the attempt was throttled.
+    pub retry_after: Option<Duration>,
 }
 
 /// The beginning of a target's answer, as it is kept.

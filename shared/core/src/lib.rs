@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod app;
+pub mod breaker;
 pub mod dead_letter;
 pub mod envelope;
 pub mod filter;

@@ -35,6 +35,19 @@ pub enum OpenError {
         /// The latest known one.
         known: i32,
     },
+    /// An earlier version wrote it, and none of those was released.
+    #[error(
+        "data: the store in {folder} has format {found}, which was never released, and this version reads {known}; let \
+         the chaski that wrote it deliver what waits, and begin with an empty folder"
+    )]
+    Earlier {
+        /// The store's folder.
+        folder: PathBuf,
+        /// The format found.
+        found: i32,
+        /// The one that is read.
+        known: i32,
+    },
     /// The database says no.
     #[error("data: the store in {folder} can't be opened: {detail}; `chaski doctor --data {folder}` tells more")]
     Database {

@@ -25,4 +25,5 @@ pub use doctor::{Finding, Report, examine};
 pub use error::{OpenError, StoreError};
 pub use folder::{DATABASE, Folder};
 pub use repair::{Repaired, repair};
+pub use schedule::Pressure;
 pub use store::{Options, Store};

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::look::Readers;
 use crate::row::{ENTRY_COLUMNS, EntryRow, readable};
-use crate::schedule::{LINE_ENTRIES, Millis, Offer, Wants};
+use crate::schedule::{LINE_ENTRIES, Millis, Offer, Passed, Wants};
 use crate::store::Shared;
 use crate::writer::{Desk, SetAside, is_damage};
 
@@ -137,7 +137,10 @@ impl Loader<'_> {
         let mut schedule = self.shared.schedule();
         loop {
             let now = self.shared.clock.now();
-            let ran_out = schedule.pass_time(now);
+            let Passed { ran_out, opened } = schedule.pass_time(now);
+            if opened {
+                self.shared.ready.notify_waiters();
+            }
             if ran_out > 0 {
                 warn!(
                     event.action = "leases_ran_out",
@@ -186,7 +189,7 @@ impl Loader<'_> {
                     bytes += entry.body.len();
                     // What is not due, or has to wait at a gate, is read with its followers when its time comes.
                     let waits = entry.due.is_some_and(|due| due > now)
-                        || entries.is_empty() && !self.shared.schedule().is_open(&entry);
+                        || entries.is_empty() && !self.shared.schedule().is_open(&entry, now);
                     entries.push(entry);
                     if waits {
                         return Ok((entries, true));

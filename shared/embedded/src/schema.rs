@@ -7,7 +7,7 @@ use rusqlite::Connection;
 /// What SQLite's header names the file as: "Chsk".
 pub(crate) const APPLICATION_ID: i32 = 0x4368_736b;
 /// Raised with each change of the tables; a store of a later version is not opened.
-pub(crate) const VERSION: i32 = 1;
+pub(crate) const VERSION: i32 = 2;
 
 /// The tables, with the look-ups of the message's and the dead letter's lists. Look-ups can be built anew from
 /// the rows at any time (`chaski doctor --repair`). What is large stands last: the rest is read without it.
@@ -20,7 +20,8 @@ CREATE TABLE queues (
 
 CREATE TABLE entries (
     seq INTEGER PRIMARY KEY, line INTEGER NOT NULL, queue INTEGER NOT NULL, message INTEGER, due INTEGER,
-    sent_at INTEGER NOT NULL, grp TEXT NOT NULL, host TEXT, route TEXT, body TEXT NOT NULL, sum INTEGER NOT NULL
+    sent_at INTEGER NOT NULL, grp TEXT NOT NULL, host TEXT, route TEXT, flow TEXT, body TEXT NOT NULL,
+    sum INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE messages (

@@ -175,6 +175,7 @@ fn dead(record: Record) -> MessageRecord {
             target: letter.target,
             target_host: letter.target_host,
             received_at: letter.received_at.unwrap_or(letter.entry_sent_at),
+            flow: None,
         },
         state: if letter.last_error.class == "expired" { MessageState::Expired } else { MessageState::Dead },
         cancelling: false,

@@ -64,6 +64,7 @@ pub fn options(data: &Path) -> Options {
         tiers: TierDelays::default(),
         routes: route::default_routes(),
         lease: Duration::from_secs(90),
+        breaker: true,
         vfs: None,
     }
 }
@@ -123,6 +124,7 @@ pub fn attempt(n: usize, leased: &Leased, status: u16) -> AttemptReport {
         answer: Some(KeptAnswer { status, body: b"an answer".to_vec(), truncated: false }),
         error: failed.then(|| ErrorRecord::new("http_5xx", Some(status), "it failed", leased.sent_at)),
         delay_ms: None,
+        retry_after: None,
     }
 }
 

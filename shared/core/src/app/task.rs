@@ -118,20 +118,20 @@ impl<'a> Task<'a> {
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             extra: Default::default(),
         };
-        let (detail, delay_ms) = match outcome {
+        let (detail, delay_ms, retry_after) = match outcome {
             Outcome::Delivered => {
                 let delay = now.since(self.meta.received_at.unwrap_or(now)).as_millis();
-                ("delivered", Some(u64::try_from(delay).unwrap_or(u64::MAX)))
+                ("delivered", Some(u64::try_from(delay).unwrap_or(u64::MAX)), None)
             }
             Outcome::Failed(failure) => {
                 self.note_error(failure, now);
-                (failure.detail.as_str(), None)
+                (failure.detail.as_str(), None, failure.retry_after)
             }
         };
         trail::attempt(self, &record, detail, delay_ms, now);
         history::push(&mut self.meta.history, record.clone());
         let error = if *outcome == Outcome::Delivered { None } else { self.meta.last_error.clone() };
-        AttemptReport { record, answer: answer.map(|answer| self.kept(answer)), error, delay_ms }
+        AttemptReport { record, answer: answer.map(|answer| self.kept(answer)), error, delay_ms, retry_after }
     }
 
     fn kept(&self, answer: &Answer) -> KeptAnswer {

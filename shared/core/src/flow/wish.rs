@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::limits::FlowLimits;
 use crate::limits;
-use crate::time::{format_span, parse_span};
+use crate::time::format_span;
 
 /// A free key whose messages, of whatever subject, share limits. What exceeds them waits: it is never dropped, and no
 /// wait is an attempt. Keys of different tenants never meet.
@@ -69,31 +70,16 @@ impl Flow {
         if wrong.is_empty() { Ok(Self { key, rate, per: per.unwrap_or(PER_DEFAULT), parallelism }) } else { Err(wrong) }
     }
 
-    /// A text of one line that [`Flow::parse`] reads back: `10/1s 2 crm`, with `-` for a limit that is not there.
+    /// Its limits, without the key.
     #[must_use]
-    pub fn compact(&self) -> String {
-        let rate = self.rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate}/{}", format_span(self.per)));
-        let slots = self.parallelism.map_or_else(|| "-".to_owned(), |slots| slots.to_string());
-        format!("{rate} {slots} {}", self.key)
+    pub fn limits(&self) -> FlowLimits {
+        FlowLimits { rate: self.rate, per: self.per, parallelism: self.parallelism }
     }
 
-    /// Reads what [`Flow::compact`] wrote; `None` for anything else.
+    /// What shares the limits: the key within its tenant. Neither holds the control character between them.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (rate, rest) = text.split_once(' ')?;
-        let (slots, key) = rest.split_once(' ')?;
-        let (rate, per) = match rate {
-            "-" => (None, None),
-            both => {
-                let (rate, per) = both.split_once('/')?;
-                (Some(rate.parse().ok()?), Some(parse_span(per).ok()?))
-            }
-        };
-        let slots = match slots {
-            "-" => None,
-            slots => Some(slots.parse().ok()?),
-        };
-        Self::new(key, rate, per, slots).ok()
+    pub fn scope(&self, tenant: &str) -> String {
+        format!("{tenant}\t{}", self.key)
     }
 }
 
@@ -123,18 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_reads_what_it_writes() {
-        let flows = [
-            Flow::new("crm", Some(10), None, Some(2)),
-            Flow::new("a key - with / signs", Some(3), Some(Duration::from_millis(90_500)), None),
-            Flow::new(" ", None, None, Some(1)),
-        ];
-        for flow in flows.map(Result::unwrap) {
-            assert_eq!(Flow::parse(&flow.compact()), Some(flow));
-        }
-        assert_eq!(Flow::new("crm", Some(10), None, Some(2)).unwrap().compact(), "10/1s 2 crm");
-        for wrong in ["", "10/1s 2", "- - k", "x/1s 2 k", "0/1s - k", "10 2 k"] {
-            assert_eq!(Flow::parse(wrong), None, "{wrong}");
-        }
+    fn keys_of_two_tenants_never_meet() {
+        let flow = |key: &str| Flow::new(key, Some(1), None, None).unwrap();
+        assert_ne!(flow("b").scope("a"), flow("a").scope("b"));
+        assert_ne!(flow("b/c").scope("a"), flow("c").scope("a/b"));
+        assert_eq!(flow("crm").limits(), FlowLimits { rate: Some(1), per: PER_DEFAULT, parallelism: None });
     }
 }

@@ -21,6 +21,7 @@ fn listing() -> Listing {
         target: Some("https://e.org/hook/a".to_owned()),
         target_host: Some("e.org".to_owned()),
         received_at: at(0),
+        flow: None,
     }
 }
 

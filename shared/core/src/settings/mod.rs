@@ -38,6 +38,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// `[targets]`
     pub guard: Guard,
+    /// `targets.breaker`: whether a host that keeps failing is given pauses. On.
+    pub breaker: bool,
     /// `[[producers]]`; empty when callers are checked by the platform.
     pub producers: Vec<Producer>,
     /// `[[routes]]`, of which the first match wins.
@@ -151,6 +153,7 @@ impl Settings {
             retry: retries::read(&mut reader),
             http: read_http(&mut reader),
             guard: read_guard(&mut reader, env(RUNTIME_API)),
+            breaker: reader.boolean("targets.breaker", true),
             producers: producers::read(&mut reader),
             routes: routes::read(&mut reader),
             signing: signing::read(&mut reader),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chaski_core::flow::{Flow, FlowLimits};
+use rusqlite::types::Type;
 use rusqlite::{Row, Statement, named_params};
 use sha2::{Digest, Sha256};
 
@@ -28,20 +30,49 @@ pub(crate) struct EntryRow {
     pub(crate) host: Option<Arc<str>>,
     /// The message's route, where the envelope can be read.
     pub(crate) route: Option<Arc<str>>,
+    /// The flow that it shares limits with, where the envelope names one.
+    pub(crate) flow: Option<Arc<FlowRow>>,
     /// The envelope's wire text.
     pub(crate) body: String,
+}
+
+/// An entry's flow: what it shares, and by which limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FlowRow {
+    /// The key in its tenant.
+    pub(crate) scope: Arc<str>,
+    /// What its message asks for.
+    pub(crate) limits: FlowLimits,
+}
+
+impl FlowRow {
+    pub(crate) fn of(flow: &Flow, tenant: &str) -> Self {
+        Self { scope: flow.scope(tenant).into(), limits: flow.limits() }
+    }
+
+    /// As it stands in the file.
+    fn text(&self) -> String {
+        format!("{} {}", self.limits, self.scope)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // Two words are the limits; what the rest holds is free.
+        let (end, _) = text.match_indices(' ').nth(1)?;
+        let (limits, scope) = text.split_at_checked(end)?;
+        Some(Self { scope: scope.get(1..)?.into(), limits: FlowLimits::parse(limits)? })
+    }
 }
 
 /// Bits of a line that are the group's.
 const LINE_BITS: u32 = 48;
 
 /// The columns, in the order in which [`EntryRow::read`] takes them.
-pub(crate) const COLUMNS: &str = "seq, line, queue, message, due, sent_at, grp, host, route, body, sum";
+pub(crate) const COLUMNS: &str = "seq, line, queue, message, due, sent_at, grp, host, route, flow, body, sum";
 
 /// Writes a row.
 pub(crate) const INSERT: &str =
-    "INSERT INTO entries (seq, line, queue, message, due, sent_at, grp, host, route, body, sum)
-    VALUES (:seq, :line, :queue, :message, :due, :sent_at, :grp, :host, :route, :body, :sum)";
+    "INSERT INTO entries (seq, line, queue, message, due, sent_at, grp, host, route, flow, body, sum)
+    VALUES (:seq, :line, :queue, :message, :due, :sent_at, :grp, :host, :route, :flow, :body, :sum)";
 
 impl EntryRow {
     /// The line of a group in a queue: the queue's number, and 48 bits of the group's digest behind it, so that a
@@ -69,6 +100,7 @@ impl EntryRow {
             .text(&self.group)
             .text_if(self.host.as_deref())
             .text_if(self.route.as_deref())
+            .text_if(self.flow.as_ref().map(|flow| flow.text()).as_deref())
             .text(&self.body)
             .finish()
     }
@@ -77,7 +109,7 @@ impl EntryRow {
         statement.execute(named_params! {
             ":seq": self.seq, ":line": self.line, ":queue": self.queue, ":message": self.message, ":due": self.due,
             ":sent_at": self.sent_at, ":grp": self.group, ":host": self.host.as_deref(),
-            ":route": self.route.as_deref(), ":body": self.body, ":sum": self.sum(),
+            ":route": self.route.as_deref(), ":flow": self.flow.as_ref().map(|flow| flow.text()), ":body": self.body, ":sum": self.sum(),
         })?;
         Ok(())
     }
@@ -94,16 +126,34 @@ impl EntryRow {
             group: row.get(6)?,
             host: row.get::<_, Option<String>>(7)?.map(Into::into),
             route: row.get::<_, Option<String>>(8)?.map(Into::into),
-            body: row.get(9)?,
+            flow: row.get::<_, Option<String>>(9)?.map(|text| read_flow(&text)).transpose()?,
+            body: row.get(10)?,
         };
-        let whole = row.get::<_, i64>(10)? == entry.sum();
+        let whole = row.get::<_, i64>(11)? == entry.sum();
         Ok((entry, whole))
     }
+}
+
+/// What reads as no flow is as damaged as a value of another kind.
+fn read_flow(text: &str) -> rusqlite::Result<Arc<FlowRow>> {
+    let wrong = || rusqlite::Error::FromSqlConversionFailure(9, Type::Text, "it is no flow".into());
+    FlowRow::parse(text).map(Arc::new).ok_or_else(wrong)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flow_reads_what_it_writes() {
+        for (key, tenant) in [("crm", ""), (" a key of  words ", "a tenant"), ("k", "t/u")] {
+            let flow = FlowRow::of(&Flow::new(key, Some(10), None, Some(2)).unwrap(), tenant);
+            assert_eq!(FlowRow::parse(&flow.text()), Some(flow));
+        }
+        for wrong in ["", "10/1s 2", "x 2 k", "- - k"] {
+            assert_eq!(FlowRow::parse(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn a_line_is_one_group_of_one_queue() {

@@ -83,6 +83,8 @@ impl ListingRow {
             target: text_if(row, 9)?,
             target_host: text_if(row, 10)?,
             received_at: Timestamp::from_millis(row.get(11)?),
+            // The entry's row has it.
+            flow: None,
         };
         let read = Self { no: row.get(0)?, listing };
         let whole = row.get::<_, i64>(12)? == sum(read.no, &read.listing);

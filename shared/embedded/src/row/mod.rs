@@ -8,7 +8,7 @@ pub(crate) mod listing;
 mod sum;
 
 pub(crate) use attempt::{AttemptRow, COLUMNS as ATTEMPT_COLUMNS};
-pub(crate) use entry::{COLUMNS as ENTRY_COLUMNS, EntryRow, INSERT as ENTRY_INSERT};
+pub(crate) use entry::{COLUMNS as ENTRY_COLUMNS, EntryRow, FlowRow, INSERT as ENTRY_INSERT};
 pub(crate) use id::IdValue;
 pub(crate) use letter::{
     COLUMNS as LETTER_COLUMNS, INSERT as LETTER_INSERT, LetterRow, SHORT_COLUMNS as LETTER_SHORT_COLUMNS, read_error,

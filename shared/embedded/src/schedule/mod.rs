@@ -2,13 +2,14 @@
 //!
 //! A line is one group of one queue, and only its head may be at work. Lines that have something due stand in the
 //! order in which they were served last (one that was idle: in which it came), so that a line with 50,000 entries
-//! takes its turn like one with a single entry. A line whose gate (its target's host, its route) is full is parked
-//! at that gate and takes nobody's slot.
+//! takes its turn like one with a single entry. A line whose gate (its target's host, its route, its flow) is full, or
+//! opens later, is parked at that gate and takes nobody's slot.
 //!
 //! Lines that memory has no room for are spilled: they stand in the file alone, and the loader brings them in when
 //! there is room, going round all lines. Entries that are not due yet are never held here.
 
 mod gate;
+mod gates;
 mod held;
 mod lease;
 mod line;
@@ -16,16 +17,19 @@ mod pauses;
 mod spill;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::row::EntryRow;
-use gate::{Gate, Gates};
+use gate::Gate;
+use gates::Gates;
 pub(crate) use lease::{Held, Token};
 use line::{Line, Place};
 pub(crate) use pauses::PauseSet;
 pub(crate) use spill::Offer;
+pub use turns::Pressure;
 
 /// Milliseconds since 1970 of the store's own clock, which never jumps.
 pub(crate) type Millis = i64;
@@ -52,6 +56,21 @@ pub(crate) struct Limits {
     pub(crate) routes: HashMap<String, usize>,
     /// How long a lease lasts.
     pub(crate) lease: Millis,
+    /// The queues of retries, by their numbers.
+    pub(crate) tiers: HashSet<i64>,
+    /// Those whose entries are moved or buried without an attempt.
+    pub(crate) passing: HashSet<i64>,
+    /// Whether a host that keeps failing is given pauses.
+    pub(crate) breaker: bool,
+}
+
+/// What passed with the time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Passed {
+    /// Leases that ran out.
+    pub(crate) ran_out: usize,
+    /// Whether a gate has opened.
+    pub(crate) opened: bool,
 }
 
 /// What the loader is asked to read.
@@ -73,6 +92,8 @@ pub(crate) struct Schedule {
     /// Lines that were given back, by when they may be tried again.
     hidden: BTreeSet<(Millis, i64)>,
     gates: Gates,
+    /// Gates at which somebody may have a turn that nobody uses.
+    handed_on: Vec<Gate>,
     leases: HashMap<Token, Held>,
     next_token: Token,
     /// Leases by when they run out.
@@ -103,7 +124,8 @@ impl Schedule {
     /// An empty one, that owes a round over the file.
     pub(crate) fn new(limits: Limits, pauses: PauseSet) -> Self {
         Self {
-            gates: Gates::new(limits.per_host, limits.routes.clone()),
+            gates: Gates::new(&limits),
+            handed_on: Vec::new(),
             limits,
             pauses,
             lines: HashMap::new(),
@@ -161,7 +183,7 @@ impl Schedule {
             self.touch(id);
         } else if behind || self.room_used >= ROOM_BYTES {
             self.touch(id);
-            self.spill(Gate::of(&entry));
+            self.spill(self.gates_of(&entry));
         } else {
             self.insert(id, vec![entry], false);
         }
@@ -183,6 +205,9 @@ impl Schedule {
 
     /// Leases the head of the line whose turn it is. Of one queue only, where one is named.
     pub(crate) fn lease(&mut self, now: Millis, queue: Option<i64>) -> Option<(Token, EntryRow)> {
+        for gate in std::mem::take(&mut self.handed_on) {
+            self.serve(&gate, now);
+        }
         let mut passed = Vec::new();
         let mut found = None;
         while found.is_none() && !self.stopped && !self.pauses.all && self.leases.len() < self.limits.total {
@@ -199,22 +224,20 @@ impl Schedule {
     }
 
     fn try_line(&mut self, id: i64, now: Millis) -> Option<(Token, EntryRow)> {
-        let line = self.lines.get_mut(&id).filter(|line| line.place == Place::Ready)?;
+        let line = self.lines.get(&id).filter(|line| line.place == Place::Ready)?;
         let head = line.entries.front()?;
+        let gates = self.gates_of(head);
         if self.pauses.holds(head) {
             self.drop_line(id);
             self.mark_spilled();
+            gates.iter().flatten().for_each(|gate| self.serve(gate, now));
             return None;
         }
-        let gates = Gate::of(head);
-        if let Some(closed) = gates.iter().flatten().find(|gate| !self.gates.open(gate)).cloned() {
-            self.park(id, &closed);
-            // A slot that this line was woken for stays free for the next at the gates that it has passed.
-            for gate in gates.iter().flatten().filter(|gate| **gate != closed) {
-                self.wake(gate);
-            }
+        if let Some(closed) = self.closed(&gates, head, now) {
+            self.park(id, &gates, &closed, now);
             return None;
         }
+        let line = self.lines.get_mut(&id)?;
         let entry = line.entries.pop_front()?;
         line.receives += 1;
         let token = self.next_token;
@@ -222,43 +245,16 @@ impl Schedule {
         line.place = Place::Leased(token);
         self.room_used = self.room_used.saturating_sub(Line::room_of(&entry));
         let expires = now + self.limits.lease;
-        gates.iter().flatten().for_each(|gate| self.gates.enter(gate));
         self.expiry.insert((expires, token));
-        self.leases.insert(token, Held::new(&entry, gates, expires, line.receives));
+        let held = Held::new(&entry, gates, expires, line.receives);
+        self.enter(&held.gates, &entry, now);
+        self.leases.insert(token, held);
         Some((token, entry))
-    }
-
-    fn park(&mut self, id: i64, gate: &Gate) {
-        if self.gates.park(gate, id, self.places()) {
-            if let Some(line) = self.lines.get_mut(&id) {
-                line.place = Place::Parked;
-                self.room_used = self.room_used.saturating_sub(line.keep_head());
-            }
-        } else {
-            self.drop_line(id);
-            self.mark_spilled();
-        }
-    }
-
-    /// How many lines may be parked at a gate: few, when memory is short.
-    fn places(&self) -> usize {
-        if self.room_used < ROOM_BYTES / 2 { PARKED } else { PARKED_SHORT }
     }
 
     fn mark_spilled(&mut self) {
         self.spilled = true;
         self.spilled_again = true;
-    }
-
-    /// A slot of a gate may be free: the next line that is parked at it has its turn at once.
-    fn wake(&mut self, gate: &Gate) {
-        while let Some(id) = self.gates.unpark(gate) {
-            if let Some(line) = self.lines.get_mut(&id).filter(|line| line.place == Place::Parked) {
-                line.place = Place::Ready;
-                self.ready.push_front(id);
-                return;
-            }
-        }
     }
 
     fn drop_line(&mut self, id: i64) {
@@ -284,7 +280,7 @@ impl Schedule {
             // What is not due, or has to make room for lines that were never here, is found in the file again.
             Some(entry) if crowded || entry.due.is_some_and(|due| due > now) => {
                 if crowded {
-                    let gates = Gate::of(entry);
+                    let gates = self.limits.gates_of(entry);
                     self.spill(gates);
                 }
                 self.drop_line(id);
@@ -317,23 +313,24 @@ impl Schedule {
     /// What there is to read, and why the loader is woken.
     pub(crate) fn wants(&mut self) -> Wants {
         let lines = std::mem::take(&mut self.reload);
+        self.gates.take_alarm();
         Wants { lines, round: self.goes_round() }
     }
 
     /// Whether the loader has something to read.
     pub(crate) fn is_wanting(&self) -> bool {
-        !self.reload.is_empty() || self.goes_round()
+        !self.reload.is_empty() || self.goes_round() || self.is_alarmed()
     }
 
-    /// When something happens by itself: a hidden line comes back, or a lease runs out.
+    /// When something happens by itself: a hidden line comes back, a lease runs out, or a gate opens.
     pub(crate) fn next_event(&self) -> Option<Millis> {
         let hidden = self.hidden.first().map(|(at, _)| *at);
         let expiry = self.expiry.first().map(|(at, _)| *at);
-        hidden.into_iter().chain(expiry).min()
+        hidden.into_iter().chain(expiry).chain(self.gates.next_timer()).min()
     }
 
-    /// Lets the time pass: shows what was hidden, takes back leases that ran out. How many leases those were.
-    pub(crate) fn pass_time(&mut self, now: Millis) -> usize {
+    /// Lets the time pass: shows what was hidden, takes back leases that ran out, serves gates that open.
+    pub(crate) fn pass_time(&mut self, now: Millis) -> Passed {
         while let Some((at, id)) = self.hidden.first().copied().filter(|(at, _)| *at <= now) {
             self.hidden.remove(&(at, id));
             if self.lines.get(&id).is_some_and(|line| line.place == Place::Hidden) {
@@ -345,11 +342,11 @@ impl Schedule {
             self.expiry.remove(&(at, token));
             if let Some(held) = self.leases.remove(&token) {
                 ran_out += 1;
-                self.leave(&held.gates);
+                self.leave(&held.gates, now);
                 self.ask(held.line);
             }
         }
-        ran_out
+        Passed { ran_out, opened: self.open_gates(now) }
     }
 
     /// The messages that are at work.

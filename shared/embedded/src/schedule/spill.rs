@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::gate::Gate;
+use super::gate::GateSet;
 use super::line::Place;
 use super::{Millis, ROOM_BYTES, Schedule};
 use crate::row::EntryRow;
@@ -18,7 +18,7 @@ pub(crate) enum Offer {
 
 impl Schedule {
     /// A line with something due stands in the file alone from now on.
-    pub(super) fn spill(&mut self, gates: [Option<Gate>; 2]) {
+    pub(super) fn spill(&mut self, gates: GateSet) {
         self.mark_spilled();
         match gates.into_iter().flatten().last() {
             Some(gate) => self.gates.note_spilled(&gate),
@@ -87,7 +87,7 @@ impl Schedule {
             return false;
         }
         let places = self.places();
-        if let Some(gate) = Gate::of(head).into_iter().flatten().find(|gate| self.gates.crowded(gate, places)) {
+        if let Some(gate) = self.gates_of(head).into_iter().flatten().find(|gate| self.gates.crowded(gate, places)) {
             self.gates.note_spilled(&gate);
             self.mark_spilled();
             return false;
@@ -101,8 +101,8 @@ impl Schedule {
     }
 
     /// Whether an attempt of the entry may be made as far as its gates go: what is behind it is not needed before.
-    pub(crate) fn is_open(&self, entry: &EntryRow) -> bool {
-        Gate::of(entry).iter().flatten().all(|gate| self.gates.open(gate))
+    pub(crate) fn is_open(&self, entry: &EntryRow, now: Millis) -> bool {
+        self.closed(&self.gates_of(entry), entry, now).is_none()
     }
 
     /// Whether the line is here, and nothing of it is waited for: an offer would change nothing.
@@ -145,6 +145,7 @@ impl Schedule {
     /// after it is not read before the change is done.
     pub(crate) fn freeze(&mut self, id: i64) {
         self.touch(id);
+        self.hand_on(id);
         self.changing.insert(id);
         if !self.lines.contains_key(&id) {
             self.insert_empty(id);

@@ -7,7 +7,13 @@ use chaski_core::pause::PauseScope;
 
 use super::*;
 
+mod protecting;
+
 const NOW: Millis = 1_000_000;
+/// The number of a queue of retries.
+const TIER: i64 = 2;
+/// The number of a queue whose entries are moved without an attempt.
+const WAKE: i64 = 3;
 
 /// The file as the loader reads it: lines with their entries.
 struct World {
@@ -15,16 +21,30 @@ struct World {
     file: BTreeMap<i64, BTreeMap<i64, EntryRow>>,
     seq: i64,
     round: Option<i64>,
+    now: Millis,
 }
 
 fn limits(total: usize, per_host: usize) -> Limits {
-    Limits { total, per_host, routes: HashMap::new(), lease: 60_000 }
+    Limits {
+        total,
+        per_host,
+        lease: 60_000,
+        tiers: HashSet::from([TIER]),
+        passing: HashSet::from([WAKE]),
+        breaker: true,
+        ..Limits::default()
+    }
 }
 
 impl World {
     fn new(limits: Limits) -> Self {
-        let mut world =
-            Self { schedule: Schedule::new(limits, PauseSet::default()), file: BTreeMap::new(), seq: 0, round: None };
+        let mut world = Self {
+            schedule: Schedule::new(limits, PauseSet::default()),
+            file: BTreeMap::new(),
+            seq: 0,
+            round: None,
+            now: NOW,
+        };
         world.load();
         world
     }
@@ -42,6 +62,7 @@ impl World {
             group,
             host: Some(host.into()),
             route: Some("messages".into()),
+            flow: None,
             body: "x".repeat(body),
         };
         self.file.entry(entry.line).or_default().insert(entry.seq, entry);
@@ -53,7 +74,7 @@ impl World {
         let line = EntryRow::line_of(1, &identity::group_id("", subject));
         let behind = !self.schedule.knows(line) && self.file[&line].len() > 1;
         let entry = self.file[&line][&seq].clone();
-        self.schedule.add(entry, behind, NOW);
+        self.schedule.add(entry, behind, self.now);
         seq
     }
 
@@ -74,7 +95,7 @@ impl World {
             self.schedule.begin_reading();
             for line in wants.lines {
                 let (entries, more) = self.read(line);
-                self.schedule.offer(line, entries, more, NOW);
+                self.schedule.offer(line, entries, more, self.now);
             }
             while self.schedule.goes_round() {
                 let at = match self.round {
@@ -90,9 +111,9 @@ impl World {
                     self.round = None;
                     break;
                 };
-                if entries.values().next().is_some_and(|head| self.schedule.would_take(head, NOW)) {
+                if entries.values().next().is_some_and(|head| self.schedule.would_take(head, self.now)) {
                     let (entries, more) = self.read(line);
-                    self.schedule.offer(line, entries, more, NOW);
+                    self.schedule.offer(line, entries, more, self.now);
                 }
                 self.round = Some(line);
             }
@@ -101,14 +122,14 @@ impl World {
     }
 
     fn lease(&mut self) -> Option<(Token, EntryRow)> {
-        self.schedule.lease(NOW, None)
+        self.schedule.lease(self.now, None)
     }
 
     fn done(&mut self, token: Token, entry: &EntryRow) {
-        let held = self.schedule.begin_settling(token).expect("its lease holds");
+        let held = self.schedule.begin_settling(token, None, self.now).expect("its lease holds").0;
         assert_eq!(held.seq, entry.seq);
         self.file.get_mut(&entry.line).unwrap().remove(&entry.seq).expect("it is in the file");
-        self.schedule.settled(token, NOW);
+        self.schedule.settled(token, self.now);
     }
 
     /// Serves everything; the order.
@@ -276,9 +297,9 @@ fn a_lease_that_ran_out_can_not_settle_and_its_entry_is_seen_again() {
     let mut world = World::new(limits(8, 8));
     world.add("s", "h", 10);
     let (token, entry) = world.lease().unwrap();
-    assert_eq!(world.schedule.pass_time(NOW + 59_999), 0);
-    assert_eq!(world.schedule.pass_time(NOW + 60_000), 1);
-    assert!(world.schedule.begin_settling(token).is_none());
+    assert_eq!(world.schedule.pass_time(NOW + 59_999).ran_out, 0);
+    assert_eq!(world.schedule.pass_time(NOW + 60_000).ran_out, 1);
+    assert!(world.schedule.begin_settling(token, None, NOW).is_none());
     world.load();
     let (again, same) = world.lease().unwrap();
     assert_eq!((same.seq, world.schedule.receives(again)), (entry.seq, 2));
@@ -290,11 +311,11 @@ fn a_settlement_under_way_does_not_run_out() {
     let mut world = World::new(limits(8, 8));
     world.add("s", "h", 10);
     let (token, _) = world.lease().unwrap();
-    assert!(world.schedule.begin_settling(token).is_some());
-    assert!(world.schedule.begin_settling(token).is_none(), "a second settlement of the same lease");
-    assert_eq!(world.schedule.pass_time(NOW + 600_000), 0);
+    assert!(world.schedule.begin_settling(token, None, NOW).is_some());
+    assert!(world.schedule.begin_settling(token, None, NOW).is_none(), "a second settlement of the same lease");
+    assert_eq!(world.schedule.pass_time(NOW + 600_000).ran_out, 0);
     world.schedule.not_settled(token);
-    assert_eq!(world.schedule.pass_time(NOW + 600_000), 1);
+    assert_eq!(world.schedule.pass_time(NOW + 600_000).ran_out, 1);
 }
 
 #[test]
@@ -303,7 +324,7 @@ fn what_is_given_back_is_hidden_for_its_time_and_nothing_overtakes_it() {
     world.add("s", "h", 10);
     world.add("s", "h", 10);
     let (token, _) = world.lease().unwrap();
-    world.schedule.give_back(token, NOW + 5_000);
+    world.schedule.give_back(token, NOW + 5_000, NOW);
     world.load();
     assert!(world.lease().is_none());
     assert_eq!(world.schedule.next_event(), Some(NOW + 5_000));
@@ -375,7 +396,7 @@ fn an_entry_that_the_loader_met_before_the_writer_told_of_it_is_served_once() {
     let (token, first) = world.lease().unwrap();
     // Written, and read with its line, before it is told.
     let seq = world.write("a", "host", None, 1);
-    world.schedule.give_back(token, NOW);
+    world.schedule.give_back(token, NOW, NOW);
     world.schedule.pass_time(NOW);
     world.load();
     let told = world.file[&first.line][&seq].clone();
@@ -406,7 +427,7 @@ fn a_line_that_is_written_all_the_time_is_read_all_the_same() {
     let mut world = World::new(limits(10, 10));
     world.add("a", "host", 1);
     let (token, first) = world.lease().unwrap();
-    world.schedule.give_back(token, NOW);
+    world.schedule.give_back(token, NOW, NOW);
     world.schedule.pass_time(NOW);
     let wants = world.schedule.wants();
     world.schedule.begin_reading();
@@ -425,7 +446,7 @@ fn what_is_at_work_while_its_line_changes_does_not_bring_the_old_line_back() {
     let [first, second] = [(), ()].map(|()| world.add("a", "host", 1));
     let (token, entry) = world.lease().unwrap();
     world.schedule.freeze(entry.line);
-    world.schedule.give_back(token, NOW);
+    world.schedule.give_back(token, NOW, NOW);
     world.schedule.pass_time(NOW);
     world.load();
     assert!(world.lease().is_none(), "the line is served while it changes");

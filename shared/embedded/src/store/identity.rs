@@ -65,7 +65,13 @@ pub(crate) fn check(connection: &Connection, folder: &Folder) -> Result<(), Trou
         let folder = folder.path().to_owned();
         return Err(Trouble::Refused(OpenError::Later { folder, found: version, known: schema::VERSION }));
     }
-    if differ > 0 || version < schema::VERSION || !schema::is_whole(connection)? {
+    let is_whole = schema::is_whole(connection)?;
+    // With this version's tables it is the number that is damaged.
+    if (1..schema::VERSION).contains(&version) && !is_whole {
+        let folder = folder.path().to_owned();
+        return Err(Trouble::Refused(OpenError::Earlier { folder, found: version, known: schema::VERSION }));
+    }
+    if differ > 0 || version < schema::VERSION || !is_whole {
         return Err(Trouble::Database(damaged()));
     }
     Ok(())

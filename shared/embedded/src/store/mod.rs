@@ -24,7 +24,7 @@ use crate::error::{OpenError, StoreError};
 use crate::folder::Folder;
 use crate::look::Readers;
 use crate::row::EntryRow;
-use crate::schedule::Token;
+use crate::schedule::{Pressure, Token};
 use crate::writer::{Desk, Job};
 pub(crate) use clock::{StoreClock, millis};
 pub(crate) use ends::Ends;
@@ -49,6 +49,8 @@ pub struct Options {
     pub routes: Vec<Route>,
     /// How long an entry may be at work before it is seen again.
     pub lease: Duration,
+    /// Whether a host that keeps failing is given pauses.
+    pub breaker: bool,
     /// SQLite's VFS, by name; the system's own where none is named. For tests of faults.
     pub vfs: Option<String>,
 }
@@ -68,6 +70,7 @@ impl Options {
             tiers: settings.tiers,
             routes: settings.routes.clone(),
             lease: settings.http.max_timeout + LEASE_RESERVE,
+            breaker: settings.breaker,
             vfs: None,
         }
     }
@@ -123,11 +126,15 @@ impl Store {
             Some(name) => Some(shared.queues.number(name)?),
         };
         let mut schedule = shared.schedule();
-        let (token, entry) = schedule.lease(shared.clock.now(), queue)?;
-        let receives = schedule.receives(token);
+        let found = schedule.lease(shared.clock.now(), queue);
+        let receives = found.as_ref().map_or(1, |(token, _)| schedule.receives(*token));
+        // Whoever has to wait at a gate may have set the time of its next look.
+        let wanted = found.is_some() || schedule.is_alarmed();
         drop(schedule);
-        shared.wake_loader_if_wanted();
-        Some(leased(shared, token, entry, receives))
+        if wanted {
+            shared.wake_loader_if_wanted();
+        }
+        found.map(|(token, entry)| leased(shared, token, entry, receives))
     }
 
     /// Nothing is leased from now on. What is at work may be settled.
@@ -139,6 +146,12 @@ impl Store {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.shared().schedule().in_flight()
+    }
+
+    /// How targets are protected at the moment.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        self.shared().schedule().pressure()
     }
 
     /// Returns when nothing is at work.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chaski_core::ports::Clock;
-use chaski_core::queue::Tier;
+use chaski_core::queue::{QueueName, Tier};
 use chaski_core::settings::{Durability, RetentionSettings};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, ffi};
 use tokio::sync::Semaphore;
@@ -155,7 +155,7 @@ fn start(
 ) -> std::io::Result<Inner> {
     let Known { queues, pauses, next, store_id, remembers } = known;
     let shared = Arc::new(Shared::new(Parts {
-        schedule: Schedule::new(limits(options), pauses),
+        schedule: Schedule::new(limits(options, &queues), pauses),
         clock,
         queues,
         routes: options.routes.clone(),
@@ -180,14 +180,18 @@ fn start(
     })
 }
 
-fn limits(options: &Options) -> Limits {
+fn limits(options: &Options, queues: &QueueTable) -> Limits {
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let passing = [QueueName::Wake, QueueName::WakeNet, QueueName::LastNet];
     let limited = options.routes.iter().filter(|route| route.concurrency > 0);
     Limits {
         total: count(options.limits.concurrency),
         per_host: count(options.limits.per_host),
         routes: limited.map(|route| (route.name.clone(), count(route.concurrency))).collect(),
         lease: millis(options.lease),
+        tiers: Tier::ALL.into_iter().filter_map(|tier| queues.number(&QueueName::Tier(tier))).collect(),
+        passing: passing.iter().filter_map(|name| queues.number(name)).collect(),
+        breaker: options.breaker,
     }
 }
 
@@ -205,7 +209,7 @@ fn tame_dues(connection: &Connection, options: &Options, queues: &QueueTable, no
     let change = connection.unchecked_transaction()?;
     for tier in Tier::ALL {
         let most = now + millis(options.tiers.of(tier)) / 10 * 11 + 1;
-        let Some(queue) = queues.number(&chaski_core::queue::QueueName::Tier(tier)) else { continue };
+        let Some(queue) = queues.number(&QueueName::Tier(tier)) else { continue };
         let late: Vec<i64> = connection
             .prepare("SELECT seq FROM entries INDEXED BY entries_due WHERE due > ?1 AND queue = ?2")?
             .query_map([most, queue], |row| row.get(0))?

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
+use chaski_core::breaker::{Sign, Turn};
 use chaski_core::dead_letter::DeadLetter;
 use chaski_core::filter::{DeadLetterFilter, Listed, MessageFilter, Page, Whose};
 use chaski_core::ledger::MessageRecord;
@@ -15,6 +16,7 @@ use chaski_core::ports::{
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
+use tracing::{info, warn};
 use uuid::Builder;
 
 use super::Store;
@@ -60,8 +62,13 @@ impl Enqueue for Store {
 
 impl Settle for Store {
     async fn settle(&self, leased: &Leased, settlement: &Settlement, beside: Beside<'_>) -> Result<(), SettleError> {
-        let held = token(leased).and_then(|token| Some((token, self.shared().schedule().begin_settling(token)?)));
-        let Some((token, held)) = held else { return Err(SettleError("its lease has run out".to_owned())) };
+        let sign = beside.attempt.and_then(Sign::of);
+        let now = self.shared().clock.now();
+        let begun = |token| Some((token, self.shared().schedule().begin_settling(token, sign, now)?));
+        let Some((token, (held, turn))) = token(leased).and_then(begun) else {
+            return Err(SettleError("its lease has run out".to_owned()));
+        };
+        tell_turn(turn, held.host.as_deref());
         let (job, told) = SettleJob::new(token, held, settlement.clone(), beside);
         self.hand_in(job);
         told.await.unwrap_or_else(|_| Err(SettleError("the store has ended".to_owned())))
@@ -71,13 +78,32 @@ impl Settle for Store {
         let now = self.shared().clock.now();
         for (leased, delay) in entries {
             if let Some(token) = token(leased) {
-                self.shared().schedule().give_back(token, now + millis(*delay));
+                self.shared().schedule().give_back(token, now + millis(*delay), now);
             }
         }
         self.shared().settled();
         // Slots are free again, maybe for lines that wait at a gate.
         self.shared().ready.notify_waiters();
         self.shared().wake_loader();
+    }
+}
+
+/// An operator hears when a host's attempts begin to wait, and when that is over.
+fn tell_turn(turn: Option<Turn>, host: Option<&str>) {
+    match turn {
+        None => {}
+        Some(Turn::Opened(until)) => warn!(
+            event.action = "breaker_opened",
+            chaski.target_host = host,
+            "the host keeps failing: its attempts wait, for now until {until}"
+        ),
+        Some(Turn::Closed) => {
+            info!(
+                event.action = "breaker_closed",
+                chaski.target_host = host,
+                "the host answers again: nothing waits for it"
+            );
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{Job, Transaction};
 use crate::queues::Move;
-use crate::row::EntryRow;
+use crate::row::{EntryRow, FlowRow};
 use crate::store::Shared;
 
 /// The fate of each entry, in their order.
@@ -196,6 +196,7 @@ pub(crate) fn row_of(
         group: entry.group.clone(),
         host: message.and_then(|(_, listing)| listing.target_host.as_deref().map(Into::into)),
         route: message.map(|(_, listing)| listing.route.as_str().into()),
+        flow: message.and_then(|(_, listing)| Some(FlowRow::of(listing.flow.as_ref()?, &listing.tenant).into())),
         body: entry.body.clone(),
     }
 }

@@ -124,7 +124,7 @@ impl Job for SettleJob {
         }
         let mut schedule = shared.schedule();
         if let Some(due) = self.held {
-            schedule.hold(self.token);
+            schedule.hold(self.token, now);
             drop(schedule);
             shared.note_due(due);
         } else {
@@ -185,6 +185,7 @@ fn move_on(
         group: entry.group.clone(),
         host: held.host.clone(),
         route: held.route.clone(),
+        flow: held.flow.clone(),
         body: entry.body.clone(),
     };
     transaction.insert_entry(&row)?;

@@ -121,6 +121,6 @@ async fn a_store_that_is_open_or_of_a_later_version_is_not_repaired() {
     let world = World::new();
     assert!(repair(world.folder.path(), &mut |_| ()).unwrap_err().contains("another process"));
     world.store.close();
-    change(&world.database(), "PRAGMA user_version = 2");
+    change(&world.database(), "PRAGMA user_version = 3");
     assert!(repair(world.folder.path(), &mut |_| ()).unwrap_err().contains("newer chaski"));
 }

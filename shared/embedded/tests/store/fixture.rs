@@ -1,8 +1,9 @@
-//! A store that format 1 wrote, kept for every later version.
+//! A store that format 2 wrote, kept for every later version.
 
 use std::path::{Path, PathBuf};
 
 use chaski_core::filter::Whose;
+use chaski_core::flow::Flow;
 use chaski_core::ledger::{Listing, MessageState};
 use chaski_core::pause::PauseScope;
 use chaski_core::ports::{Backup, DeadLetters, Enqueue, Ledger, Pauses, Queues};
@@ -13,7 +14,7 @@ use chaski_embedded::DATABASE;
 use crate::world::{Outcome, SECOND, START, World, listed, listing};
 
 fn kept() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store-v1").join(DATABASE)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store-v2").join(DATABASE)
 }
 
 /// Writes the store that is kept. What is released is not written anew: a later format gets a folder of its own.
@@ -33,6 +34,7 @@ async fn write() -> World {
             producer: "crm".to_owned(),
             client: Some("108".to_owned()),
             labels: vec!["invoice".to_owned(), subject.to_owned()],
+            flow: (subject == "retrying").then(|| Flow::new("crm", Some(10), None, Some(2)).unwrap()),
             ..listing(id, subject)
         };
         world.store.enqueue(listed(own)).await.unwrap();
@@ -47,7 +49,7 @@ async fn write() -> World {
 }
 
 #[tokio::test]
-async fn a_store_of_format_1_is_found_whole() {
+async fn a_store_of_format_2_is_found_whole() {
     if std::env::var_os("CHASKI_WRITE_FIXTURE").is_some() {
         let world = write().await;
         std::fs::create_dir_all(kept().parent().unwrap()).unwrap();
@@ -88,6 +90,8 @@ async fn a_store_of_format_1_is_found_whole() {
     );
     let depth: u64 = world.store.queues().await.unwrap().iter().map(|queue| queue.depth).sum();
     assert_eq!(depth, 4);
+
+    assert_eq!(world.sql("SELECT count(*) FROM entries WHERE flow = '10/1s 2 tenant' || char(9) || 'crm'"), 1);
 
     // And it goes on.
     world.work(&id(5), Outcome::Done).await;

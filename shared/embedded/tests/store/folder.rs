@@ -69,11 +69,23 @@ async fn a_store_of_a_later_version_is_refused_and_stays_as_it_is() {
     let world = World::new();
     world.post("m", "s").await;
     world.store.close();
-    change(&world.database(), "PRAGMA user_version = 2");
+    change(&world.database(), "PRAGMA user_version = 7");
     let error = refusal(world.folder.path());
-    assert!(matches!(error, OpenError::Later { found: 2, known: 1, .. }), "{error}");
-    change(&world.database(), "PRAGMA user_version = 1");
+    assert!(matches!(error, OpenError::Later { found: 7, known: 2, .. }), "{error}");
+    change(&world.database(), "PRAGMA user_version = 2");
     world.reopened().work("m", crate::world::Outcome::Done).await;
+}
+
+#[tokio::test]
+async fn a_store_of_a_format_that_was_never_released_is_refused_and_stays_as_it_is() {
+    let world = World::new();
+    world.post("m", "s").await;
+    world.store.close();
+    change(&world.database(), "ALTER TABLE entries DROP COLUMN flow; PRAGMA user_version = 1");
+    let error = refusal(world.folder.path());
+    assert!(matches!(error, OpenError::Earlier { found: 1, known: 2, .. }), "{error}");
+    assert!(error.to_string().contains("format 1"), "{error}");
+    assert_eq!(crate::world::number(&world.database(), "SELECT count(*) FROM entries"), 1);
 }
 
 #[tokio::test]

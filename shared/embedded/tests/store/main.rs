@@ -16,6 +16,7 @@ mod folder;
 mod full;
 mod ledger;
 mod pauses;
+mod protecting;
 mod recovery;
 mod replay;
 mod retention;

@@ -63,6 +63,7 @@ fn attempts_and_errors_begin_anew_and_the_rest_stays() {
         target: Some("https://example.org/hook".to_owned()),
         target_host: Some("example.org".to_owned()),
         received_at: Timestamp::from_millis(1_796_115_600_000),
+        flow: None,
     };
     assert_eq!(entry.listing.as_deref(), Some(&listing));
 }
