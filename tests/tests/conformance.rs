@@ -2,7 +2,7 @@
 //! pump that does what Lambda's mappings do. The home on one machine stands on its store. Each rule has queues and a
 //! store of its own, so they run side by side.
 
-use chaski_tests::conformance::{burial, dedup, delivery, foreign, line, retry, storm};
+use chaski_tests::conformance::{burial, dedup, delivery, foreign, line, retry, storm, strict, time};
 use chaski_tests::home::aws::AwsHome;
 use chaski_tests::home::embedded::EmbeddedHome;
 
@@ -51,6 +51,12 @@ holds! {
     foreign::an_envelope_without_meta_in_a_tier_is_buried;
     foreign::what_can_not_be_read_is_buried_as_it_is;
     foreign::what_the_queues_gave_up_is_buried;
+    strict::a_failed_message_holds_up_its_line_and_no_other;
+    strict::a_line_goes_on_after_its_head_is_given_up;
+    strict::a_line_may_mix_both_kinds;
+    time::a_delayed_message_is_not_early_and_joins_its_line_then;
+    time::an_expired_message_makes_no_request;
+    time::ten_waits_within_five_minutes_lose_nothing;
 }
 
 /// A seed, given or new, that repeats a run.
@@ -71,4 +77,14 @@ async fn in_bad_weather_nothing_is_lost_on_aws() -> anyhow::Result<()> {
 #[tokio::test]
 async fn in_bad_weather_nothing_is_lost_on_one_machine() -> anyhow::Result<()> {
     storm::in_bad_weather_nothing_is_lost(&EmbeddedHome::open()?, seed()?).await
+}
+
+#[tokio::test]
+async fn in_bad_weather_every_strict_line_is_in_order_on_aws() -> anyhow::Result<()> {
+    strict::in_bad_weather_every_line_is_in_order(&AwsHome::open("strict-storm").await?, seed()?).await
+}
+
+#[tokio::test]
+async fn in_bad_weather_every_strict_line_is_in_order_on_one_machine() -> anyhow::Result<()> {
+    strict::in_bad_weather_every_line_is_in_order(&EmbeddedHome::open()?, seed()?).await
 }

@@ -142,7 +142,8 @@ async fn a_row_alone_finds_a_repeat_until_its_window_ends() -> anyhow::Result<()
 
     let clients = clients(&stack)?;
     let clock = Hands(Arc::new(AtomicI64::new(1_796_126_400_000)));
-    let queues = || SqsQueues::new(clients.sqs(), QueuePrefix::new(url.trim_end_matches("messages-0.fifo")));
+    let queues =
+        || SqsQueues::new(clients.sqs(), QueuePrefix::new(url.trim_end_matches("messages-0.fifo")), clock.clone());
     let rows = |table: &str| KeyRows::new(&clients, table);
     let window = KeyWindow::new(queues(), rows(&table), Duration::from_secs(3_600), clock.clone());
     let depth = async || {

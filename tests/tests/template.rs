@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use chaski_aws::{is_fifo, suffix};
 use chaski_core::queue::{QueueName, Tier};
 use chaski_core::retry::TierDelays;
 use chaski_core::settings::{HttpSettings, Settings, variable};
@@ -50,8 +51,10 @@ fn resources(template: &Value, kind: &str) -> BTreeMap<String, Value> {
 fn queues(template: &Value) -> BTreeMap<QueueName, String> {
     let found = resources(template, "AWS::SQS::Queue").into_iter().map(|(id, queue)| {
         let name = text(&queue["Properties"]["QueueName"]);
-        let short = name.strip_prefix("${AWS::StackName}-").and_then(|name| name.strip_suffix(".fifo"));
-        (QueueName::parse(short.unwrap_or_else(|| panic!("{name}"))).unwrap(), id)
+        let short = name.strip_prefix("${AWS::StackName}-").unwrap_or_else(|| panic!("{name}"));
+        let queue = QueueName::parse(short.strip_suffix(".fifo").unwrap_or(short)).unwrap();
+        assert!(short.ends_with(suffix(&queue)) && short.ends_with(".fifo") == is_fifo(&queue), "{name}");
+        (queue, id)
     });
     found.collect()
 }
@@ -74,7 +77,7 @@ fn the_queues_are_those_of_the_settings() {
     let found: BTreeSet<QueueName> = queues(&template).into_keys().collect();
     let mut expected = shards(&settings());
     expected.extend(tiers());
-    expected.insert(QueueName::LastNet);
+    expected.extend([QueueName::Wake, QueueName::WakeNet, QueueName::LastNet]);
     assert_eq!(found, expected);
 }
 
@@ -96,22 +99,26 @@ fn every_queue_is_as_the_contract_says() {
             assert_eq!(queue[policy], "Retain", "{id}");
         }
         let properties = &queue["Properties"];
+        for (name, expected) in [("MessageRetentionPeriod", "1209600"), ("SqsManagedSseEnabled", "true")] {
+            assert_eq!(text(&properties[name]), expected, "{id}.{name}");
+        }
+        let waits = id == "Wake" || id == "WakeNet";
         for (name, expected) in [
             ("FifoQueue", "true"),
             ("DeduplicationScope", "messageGroup"),
             ("FifoThroughputLimit", "perMessageGroupId"),
             ("ContentBasedDeduplication", "false"),
-            ("MessageRetentionPeriod", "1209600"),
-            ("SqsManagedSseEnabled", "true"),
         ] {
-            assert_eq!(text(&properties[name]), expected, "{id}.{name}");
+            // A standard queue names none of them.
+            assert_eq!(properties.get(name).map(text), (!waits).then(|| expected.to_owned()), "{id}.{name}");
         }
         let visibility = format!("{:?}", properties["VisibilityTimeout"]);
         assert!(visibility.contains("HttpMaxTimeout") && visibility.contains("Visibility"), "{id}: {visibility}");
-        if id == "LastNet" {
+        if id == "LastNet" || id == "WakeNet" {
             assert!(properties["RedrivePolicy"].is_null());
         } else {
-            assert_eq!(text(&properties["RedrivePolicy"]["deadLetterTargetArn"]), "LastNet.Arn", "{id}");
+            let net = if waits { "WakeNet.Arn" } else { "LastNet.Arn" };
+            assert_eq!(text(&properties["RedrivePolicy"]["deadLetterTargetArn"]), net, "{id}");
             assert_eq!(properties["RedrivePolicy"]["maxReceiveCount"], 1_000, "{id}");
         }
         let tier = id.strip_prefix("Retry").map(|tier| format!("Retry{tier}Delay"));
@@ -149,6 +156,7 @@ fn the_parameters_defaults_are_the_settings_defaults() {
     assert_eq!(default("HttpMaxTimeout"), settings.http.max_timeout.as_secs().to_string());
     assert_eq!(default("LogLevel"), settings.log.level.to_string().to_lowercase());
     assert_eq!(default("LogBodies"), settings.log.bodies.to_string());
+    assert_eq!(default("StrictSequence"), settings.aws.sequence.to_string());
     assert_eq!(default("Producers"), if settings.producers.is_empty() { "none" } else { "configured" });
 }
 
@@ -178,7 +186,7 @@ fn every_queue_has_one_reader_that_reports_its_failures() {
     let template = template();
     assert_eq!(read_by(&template, "SqsConsumer"), shards(&settings()));
     let mut behind = tiers();
-    behind.insert(QueueName::LastNet);
+    behind.extend([QueueName::Wake, QueueName::WakeNet, QueueName::LastNet]);
     assert_eq!(read_by(&template, "SqsErrorConsumer"), behind);
     assert!(template["Resources"]["ApiIngress"]["Properties"]["Events"].is_null());
 }
@@ -204,15 +212,20 @@ fn each_role_may_do_exactly_what_its_function_does() {
     let arns =
         |names: &BTreeSet<QueueName>| names.iter().map(|name| format!("{}.Arn", ids[name])).collect::<BTreeSet<_>>();
     let (shards, tiers) = (arns(&shards(&settings())), arns(&tiers()));
-    let mut behind = tiers.clone();
-    behind.insert("LastNet.Arn".to_owned());
+    let with = |queues: &[&BTreeSet<String>], more: &[&str]| {
+        let more = more.iter().map(|name| format!("{name}.Arn"));
+        queues.iter().flat_map(|queues| queues.iter().cloned()).chain(more).collect::<BTreeSet<String>>()
+    };
+    // What waits goes to wake; callbacks go into the shards, and so does what waited.
+    let (accepts, retries) = (with(&[&shards], &["Wake"]), with(&[&shards, &tiers], &["Wake"]));
+    let behind = with(&[&tiers], &["Wake", "WakeNet", "LastNet"]);
     let only = |name: &str| BTreeSet::from([name.to_owned()]);
     let receive = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"];
 
     for (role, sends, reads, logs) in [
-        ("ApiIngressRole", &shards, None, "ApiIngressLogs.Arn"),
-        ("SqsConsumerRole", &tiers, Some(&shards), "SqsConsumerLogs.Arn"),
-        ("SqsErrorConsumerRole", &tiers, Some(&behind), "SqsErrorConsumerLogs.Arn"),
+        ("ApiIngressRole", &accepts, None, "ApiIngressLogs.Arn"),
+        ("SqsConsumerRole", &retries, Some(&shards), "SqsConsumerLogs.Arn"),
+        ("SqsErrorConsumerRole", &retries, Some(&behind), "SqsErrorConsumerLogs.Arn"),
     ] {
         let mut expected = BTreeMap::from([
             ("sqs:SendMessage".to_owned(), sends.clone()),
@@ -223,7 +236,18 @@ fn each_role_may_do_exactly_what_its_function_does() {
             expected.extend(receive.iter().map(|action| ((*action).to_owned(), reads.clone())));
             let tables = ["DeadLetters.Arn", "ControlTable.Arn"].map(str::to_owned).into();
             expected.insert("dynamodb:PutItem".to_owned(), tables);
-            expected.insert("dynamodb:Query".to_owned(), only("ControlTable.Arn"));
+            for action in ["dynamodb:Query", "dynamodb:GetItem", "dynamodb:DeleteItem"] {
+                expected.insert(action.to_owned(), only("ControlTable.Arn"));
+            }
+        }
+        if role == "SqsConsumerRole" {
+            expected.insert("dynamodb:UpdateItem".to_owned(), only("ControlTable.Arn"));
+        }
+        if role == "SqsErrorConsumerRole" {
+            let schedules =
+                "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${WakeSchedules}/*";
+            expected.insert("scheduler:CreateSchedule".to_owned(), only(schedules));
+            expected.insert("iam:PassRole".to_owned(), only("WakeRole.Arn"));
         }
         assert_eq!(rights(&template, role), expected, "{role}");
     }
@@ -277,11 +301,43 @@ fn each_role_touches_only_its_partitions_of_the_control_table() {
     let only = |action: &str, keys: &[&str]| {
         (action.to_owned(), keys.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>())
     };
-    let consumers = BTreeMap::from([only("dynamodb:Query", &["orders"]), only("dynamodb:PutItem", &["held#*"])]);
-    for role in ["SqsConsumerRole", "SqsErrorConsumerRole"] {
-        assert_eq!(partitions(&template, role), consumers, "{role}");
+    for (role, own, more) in [
+        ("SqsConsumerRole", "line#*", Some(only("dynamodb:UpdateItem", &["seq#*"]))),
+        ("SqsErrorConsumerRole", "wait#*", None),
+    ] {
+        let mut expected = BTreeMap::from([
+            only("dynamodb:Query", &["orders"]),
+            only("dynamodb:PutItem", &["held#*", own]),
+            only("dynamodb:GetItem", &[own]),
+            only("dynamodb:DeleteItem", &[own]),
+        ]);
+        expected.extend(more);
+        assert_eq!(partitions(&template, role), expected, "{role}");
     }
     assert!(partitions(&template, "ApiIngressRole").is_empty());
+}
+
+/// A schedule writes into the two queues of what waits, in the name of a role that only Scheduler takes, for this stack.
+#[test]
+fn schedules_may_wake_and_nothing_else() {
+    let template = template();
+    let role = &template["Resources"]["WakeRole"]["Properties"];
+    let trust = &role["AssumeRolePolicyDocument"]["Statement"][0];
+    assert_eq!(trust["Principal"]["Service"], "scheduler.amazonaws.com");
+    assert_eq!(text(&trust["Condition"]["StringEquals"]["aws:SourceAccount"]), "AWS::AccountId");
+    assert_eq!(text(&trust["Condition"]["ArnEquals"]["aws:SourceArn"]), "WakeSchedules.Arn");
+    let queues = ["Wake.Arn", "WakeNet.Arn"].map(str::to_owned).into();
+    assert_eq!(rights(&template, "WakeRole"), BTreeMap::from([("sqs:SendMessage".to_owned(), queues)]));
+    let statements =
+        template["Resources"]["SqsErrorConsumerRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+            .as_sequence()
+            .unwrap();
+    let passes = statements.iter().find(|statement| statement["Sid"] == "LetSchedulesWrite").unwrap();
+    assert_eq!(passes["Condition"]["StringEquals"]["iam:PassedToService"], "scheduler.amazonaws.com");
+    let variables = &template["Resources"]["SqsErrorConsumer"]["Properties"]["Environment"]["Variables"];
+    assert_eq!(text(&variables["CHASKI_AWS_SCHEDULE_GROUP"]), "WakeSchedules");
+    assert_eq!(text(&variables["CHASKI_AWS_SCHEDULE_ROLE"]), "WakeRole.Arn");
+    assert!(resources(&template, "AWS::Scheduler::ScheduleGroup").contains_key("WakeSchedules"));
 }
 
 #[test]
@@ -335,6 +391,9 @@ fn the_environment_is_small_and_known() {
         "aws.key_window",
         "signing.secret",
         "signing.previous",
+        "aws.sequence",
+        "aws.schedule_group",
+        "aws.schedule_role",
     ]
     .map(variable)
     .into();

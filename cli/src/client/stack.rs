@@ -50,7 +50,7 @@ impl StackDoor {
         let records = Records::new(dynamodb.clone(), stack.table.as_str());
         let control = stack.control.as_deref().map(|table| ControlTable::new(dynamodb, table));
         let desk = StackDesk::new(&stack, clients.sqs(), records, control, clock);
-        let queues = SqsQueues::new(clients.sqs(), stack.queues.clone());
+        let queues = SqsQueues::new(clients.sqs(), stack.queues.clone(), clock);
         let ingress = Ingress::new(Arc::new(stack.settings), queues, clock, SystemChance);
         let door = Door { body_bytes: limits::EVENT_BYTES, local: false };
         Ok(Self { front, desk: Api::new(ingress, Some(desk), door), shown: format!("the stack {name}") })

@@ -13,8 +13,8 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 async fn main() -> anyhow::Result<()> {
     let settings = start("api-ingress")?;
     let clients = Clients::new(AwsSettings::read(|name| std::env::var(name).ok())?)?;
-    let queues = SqsQueues::new(clients.sqs(), QueuePrefix::new(settings.aws.queue_prefix.as_str()));
     let (clock, window) = (SystemClock::start(), settings.aws.key_window);
+    let queues = SqsQueues::new(clients.sqs(), QueuePrefix::new(settings.aws.queue_prefix.as_str()), clock);
     let queues = if window.is_zero() {
         KeyWindow::off(queues)
     } else {

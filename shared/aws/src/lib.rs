@@ -16,6 +16,6 @@ mod transport;
 
 pub use client::{CALL, ClientError, Clients, retries, timeouts};
 pub use failure::describe;
-pub use queue_url::QueuePrefix;
+pub use queue_url::{QueuePrefix, is_fifo, suffix};
 pub use settings::{AwsSettings, AwsSettingsError};
 pub use sqs_queues::{SqsQueues, VISIBILITY_ENTRIES};

@@ -1,43 +1,62 @@
 //! Writing to SQS, and what a function may still do with what it received.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry};
-use chaski_core::ports::{DeskError, Enqueue, EnqueueError, Entry, Leased, Taken};
+use chaski_core::ports::{Clock, DeskError, Enqueue, EnqueueError, Entry, Leased, Taken};
 use chaski_core::queue::QueueName;
+use chaski_core::time::Timestamp;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
 use crate::failure::{describe, is_the_entrys_fault};
 use crate::lanes::{Call, Fate, Lanes};
-use crate::queue_url::QueuePrefix;
+use crate::queue_url::{QueuePrefix, is_fifo};
 
 /// All calls of [`Enqueue::enqueue_all`] together; the port promises 25 s.
 const ALL: Duration = Duration::from_secs(24);
 /// Making entries visible again, all calls together: a comfort must not use up the function's time.
 const GIVE_BACK: Duration = Duration::from_millis(1_500);
+/// How long a queue can hide one entry from the beginning (SQS).
+const DELAY_SECONDS: i32 = 900;
 /// Entries of one call that changes visibilities (SQS).
 pub const VISIBILITY_ENTRIES: usize = 10;
 
-/// The FIFO queues of one stack. Entries carry no message attributes: everything a reader needs stands in
+/// The queues of one stack. Entries carry no message attributes: everything a reader needs stands in
 /// the envelope, and attributes would count to the size.
 #[derive(Debug, Clone)]
 pub struct SqsQueues {
     client: Client,
     prefix: QueuePrefix,
+    clock: Now,
     /// All calls of one [`Enqueue::enqueue_all`] together.
     all: Duration,
 }
 
 impl SqsQueues {
-    /// The queues whose URLs begin with `prefix`.
+    /// The queues whose URLs begin with `prefix`. By the clock it is known how long an entry has still to wait.
     #[must_use]
-    pub fn new(client: Client, prefix: QueuePrefix) -> Self {
-        Self { client, prefix, all: ALL }
+    pub fn new(client: Client, prefix: QueuePrefix, clock: impl Clock + 'static) -> Self {
+        Self { client, prefix, clock: Now(Arc::new(clock)), all: ALL }
+    }
+
+    /// Now, by the clock of these queues.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.0.now()
+    }
+
+    /// For how many seconds the queue itself is to hide an entry. A wait that is longer than it can begins at once:
+    /// whoever reads the entry finds it a longer one.
+    fn delay(&self, entry: &Entry) -> Option<i32> {
+        let wait = whole_seconds(entry.due?.since(self.now()));
+        (entry.queue == QueueName::Wake && wait <= DELAY_SECONDS).then_some(wait)
     }
 
     /// The same queues, with less time for a call of many, where something else takes its share of what the port
@@ -76,11 +95,13 @@ impl SqsQueues {
 
     async fn send_call(&self, url: &str, call: &Call<'_>) -> Result<Vec<Fate>, EnqueueError> {
         let entries = call.entries().enumerate().map(|(n, entry)| {
+            let line = is_fifo(&entry.queue);
             SendMessageBatchRequestEntry::builder()
                 .id(n.to_string())
                 .message_body(&entry.body)
-                .message_group_id(&entry.group)
-                .message_deduplication_id(&entry.dedup)
+                .set_message_group_id(line.then(|| entry.group.clone()))
+                .set_message_deduplication_id(line.then(|| entry.dedup.clone()))
+                .set_delay_seconds(self.delay(entry))
                 .build()
         });
         let entries: Vec<_> =
@@ -154,10 +175,24 @@ impl SqsQueues {
     }
 }
 
+/// The clock, which has nothing to print.
+#[derive(Clone)]
+struct Now(Arc<dyn Clock>);
+
+impl fmt::Debug for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Now")
+    }
+}
+
 impl Enqueue for SqsQueues {
     async fn enqueue(&self, entry: Entry) -> Result<Taken, EnqueueError> {
+        let (line, delay) = (is_fifo(&entry.queue), self.delay(&entry));
         let call = self.client.send_message().queue_url(self.prefix.url(&entry.queue)).message_body(entry.body);
-        let sent = call.message_group_id(entry.group).message_deduplication_id(entry.dedup).send().await;
+        let call = call
+            .set_message_group_id(line.then_some(entry.group))
+            .set_message_deduplication_id(line.then_some(entry.dedup));
+        let sent = call.set_delay_seconds(delay).send().await;
         match sent {
             // A 200 without an id may come from anything that speaks HTTP.
             Ok(answer) if answer.message_id().is_none_or(str::is_empty) => {

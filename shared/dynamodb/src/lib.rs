@@ -10,13 +10,15 @@ mod settle;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod trouble;
+mod waits;
 mod walk;
 
-pub use control::{AwsControl, ControlTable, HELD_PARTITIONS, Held, HeldStart, MARKS, ORDERS_AGE};
+pub use control::{AwsControl, ControlTable, HELD_PARTITIONS, Held, HeldStart, Kept, MARKS, ORDERS_AGE, WaitKey};
 pub use dead_letters::DeadLetters;
 pub use record::{Key, Record};
 pub use records::{Marked, Records, SENDING_HOLDS};
 pub use settle::AwsSettle;
+pub use waits::{Fetched, Schedules, Waits};
 
 /// A client of DynamoDB, which shares its connections with the others.
 #[must_use]

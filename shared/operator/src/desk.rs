@@ -40,7 +40,7 @@ pub struct StackDesk<C> {
     noted: Mutex<Option<Snapshot>>,
 }
 
-impl<C: Clock> StackDesk<C> {
+impl<C: Clock + Clone + 'static> StackDesk<C> {
     /// Over the stack's queues and its tables.
     #[must_use]
     pub fn new(stack: &Stack, sqs: Client, records: Records, control: Option<ControlTable>, clock: C) -> Self {
@@ -49,10 +49,11 @@ impl<C: Clock> StackDesk<C> {
             .routes
             .iter()
             .flat_map(|route| (0..route.shards).map(|shard| QueueName::Shard { route: route.name.clone(), shard }));
-        let behind = Tier::ALL.into_iter().map(QueueName::Tier).chain([QueueName::LastNet]);
+        let behind = Tier::ALL.into_iter().map(QueueName::Tier);
+        let behind = behind.chain([QueueName::Wake, QueueName::WakeNet, QueueName::LastNet]);
         Self {
             names: shards.chain(behind).collect(),
-            queues: SqsQueues::new(sqs.clone(), stack.queues.clone()),
+            queues: SqsQueues::new(sqs.clone(), stack.queues.clone(), clock.clone()),
             tenants: (!stack.keyed).then(|| vec![String::new()]),
             noted: Mutex::default(),
             sqs,
@@ -61,7 +62,9 @@ impl<C: Clock> StackDesk<C> {
             clock,
         }
     }
+}
 
+impl<C: Clock> StackDesk<C> {
     pub(crate) fn noted(&self) -> MutexGuard<'_, Option<Snapshot>> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use chaski_aws::{AwsSettings, Clients, QueuePrefix, SqsQueues};
+use chaski_system::SystemClock;
 use hyper::Request;
 
 use super::aws_stub::AwsStub;
@@ -56,7 +57,11 @@ impl World {
     /// The queues, as a program with this environment reaches them.
     pub(crate) fn queues(&self, program: &Program) -> anyhow::Result<SqsQueues> {
         let env = |name: &str| program.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-        Ok(SqsQueues::new(Clients::new(AwsSettings::read(env)?)?.sqs(), QueuePrefix::new(QUEUE_PREFIX)))
+        Ok(SqsQueues::new(
+            Clients::new(AwsSettings::read(env)?)?.sqs(),
+            QueuePrefix::new(QUEUE_PREFIX),
+            SystemClock::start(),
+        ))
     }
 
     /// A program with the environment that Lambda and the template give it.

@@ -10,6 +10,8 @@ pub mod foreign;
 pub mod line;
 pub mod retry;
 pub mod storm;
+pub mod strict;
+pub mod time;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -46,6 +48,22 @@ async fn until_idle<H: Home>(home: &H) -> Held {
         if home.wake().await? == 0 {
             tokio::time::sleep(POLL).await;
         }
+    }
+}
+
+/// The same, but nothing is woken: whatever waits is seen again by itself.
+async fn alone_until_idle<H: Home>(home: &H) -> Held {
+    let began = Instant::now();
+    loop {
+        if home.step().await? > 0 {
+            continue;
+        }
+        let depths = home.depths().await?;
+        if depths.values().all(|depth| *depth == 0) {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < PATIENCE, "not idle after {PATIENCE:?}: {depths:?}");
+        tokio::time::sleep(POLL).await;
     }
 }
 

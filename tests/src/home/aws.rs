@@ -12,34 +12,39 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chaski_aws::{Clients, QueuePrefix, SqsQueues};
+use chaski_consumer::Sources;
 use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
-use chaski_core::ports::{Beside, Enqueue, Entry, Leased, NoControl, Settle, Settlement};
+use chaski_core::ports::{Beside, Clock, Enqueue, Entry, Leased, Settle, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::settings::Settings;
-use chaski_dynamodb::{AwsSettle, DeadLetters};
-use chaski_system::{SystemChance, SystemClock};
+use chaski_dynamodb::{AwsControl, AwsSettle, ControlTable, DeadLetters, Waits};
+use chaski_signed::Scheduler;
+use chaski_system::SystemChance;
 
+use super::clock::StoryClock;
 use super::faults::{Faults, FaultySettle};
 use super::script::Script;
 use super::{Batch, Buried, Capabilities, Home, Message, SETTINGS, TIERS};
 use door::Caller;
 use places::Places;
+pub use places::Schedule;
 use pump::Mapping;
 
-type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, SystemClock, NoControl>;
+type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, StoryClock, AwsControl<StoryClock>>;
 
 /// Queues and a table of its own on the local AWS that is up.
 pub struct AwsHome {
     places: Places,
-    ingress: Ingress<SqsQueues, SystemClock, SystemChance>,
+    ingress: Ingress<SqsQueues, StoryClock, SystemChance>,
     /// As they are deployed: one reads the shards, the other what lies behind them.
     consumer: Consumer,
     error_consumer: Consumer,
     settle: AwsSettle,
     queues: SqsQueues,
+    sources: Sources,
     prefix: QueuePrefix,
-    clock: SystemClock,
+    clock: StoryClock,
     target: Script,
     faults: Faults,
     batches: Mutex<Vec<Batch>>,
@@ -63,22 +68,28 @@ impl AwsHome {
         let back = Clients::new(places.client_settings(&back)?)?;
 
         let prefix = QueuePrefix::new(places.prefix());
-        let queues = SqsQueues::new(clients.sqs(), prefix.clone());
-        let behind = SqsQueues::new(back.sqs(), prefix.clone());
-        let settle = AwsSettle::new(behind, DeadLetters::new(chaski_dynamodb::client(&back), places.table()));
+        let clock = StoryClock::start();
+        let queues = SqsQueues::new(clients.sqs(), prefix.clone(), clock.clone());
+        let behind = SqsQueues::new(back.sqs(), prefix.clone(), clock.clone());
+        let table = ControlTable::new(chaski_dynamodb::client(&back), places.control());
+        let waits = Waits::new(table.clone(), places.schedules(Scheduler::new(&back)));
+        let settle = AwsSettle::new(behind.clone(), DeadLetters::new(chaski_dynamodb::client(&back), places.table()))
+            .remembering(Some(table.clone()))
+            .scheduling(Some(waits.clone()));
         let target = Script::default();
-        let clock = SystemClock::start();
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
-            Dispatcher::new(settings.clone(), target.clone(), settle, clock, NoControl)
+            let control = AwsControl::new(Some(table.clone()), clock.clone()).counting(true);
+            Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), control)
         };
-        let ingress_queues = SqsQueues::new(front.sqs(), prefix.clone());
+        let ingress_queues = SqsQueues::new(front.sqs(), prefix.clone(), clock.clone());
         Ok(Self {
-            ingress: Ingress::new(settings.clone(), ingress_queues, clock, SystemChance),
+            ingress: Ingress::new(settings.clone(), ingress_queues, clock.clone(), SystemChance),
             consumer: consumer(),
             error_consumer: consumer(),
             settle,
             queues,
+            sources: Sources { queues: behind, waits: Some(waits) },
             prefix,
             clock,
             target,
@@ -87,6 +98,29 @@ impl AwsHome {
             hidden: Mutex::default(),
             places,
         })
+    }
+
+    /// What stands in EventBridge Scheduler.
+    ///
+    /// # Errors
+    /// It can't be asked.
+    pub async fn schedules(&self) -> anyhow::Result<Vec<Schedule>> {
+        self.places.all_schedules().await
+    }
+
+    /// Does what a schedule does when its time has come, which is put forward to that.
+    ///
+    /// # Errors
+    /// Its queue does not take it.
+    pub async fn fire(&self, schedule: &Schedule) -> anyhow::Result<()> {
+        self.clock.put_forward(schedule.at.since(self.clock.now()));
+        self.places.fire(schedule).await
+    }
+
+    /// The clock of everything in it but the local AWS.
+    #[must_use]
+    pub fn clock(&self) -> &StoryClock {
+        &self.clock
     }
 
     fn mapping(&self, queue: &QueueName) -> Mapping<'_> {

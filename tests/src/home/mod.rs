@@ -5,6 +5,7 @@
 //! rules (see `conformance`). What homes may differ in is data, never a branch on a name: see [`Capabilities`].
 
 pub mod aws;
+pub mod clock;
 pub mod embedded;
 pub mod faults;
 pub mod script;
@@ -65,13 +66,22 @@ pub struct Message {
     pub key: Option<String>,
     /// Its body, and what tells it from the others of its subject.
     pub n: u64,
+    /// What it asks for: fields of its envelope.
+    pub options: BTreeMap<String, serde_json::Value>,
 }
 
 impl Message {
     /// A message without a key.
     #[must_use]
     pub fn new(subject: impl Into<String>, path: &str, n: u64) -> Self {
-        Self { subject: subject.into(), path: path.to_owned(), key: None, n }
+        Self { subject: subject.into(), path: path.to_owned(), key: None, n, options: BTreeMap::new() }
+    }
+
+    /// The same, asking for something.
+    #[must_use]
+    pub fn asking(mut self, option: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.options.insert(option.to_owned(), value.into());
+        self
     }
 
     /// The envelope, as a producer writes it.
@@ -83,6 +93,9 @@ impl Message {
         });
         if let (Some(key), Some(envelope)) = (&self.key, envelope.as_object_mut()) {
             envelope.insert("id".to_owned(), key.as_str().into());
+        }
+        if let Some(envelope) = envelope.as_object_mut() {
+            envelope.extend(self.options.clone());
         }
         envelope.to_string()
     }

@@ -2,7 +2,8 @@
 //!
 //! `/200`, `/404`, … answer that status; `/late` never answers in time, `/late-once`
 //! answers 500 from the second attempt on; `/once` fails the first attempt and
-//! `/twice` the first two; `/panic` takes down whoever calls it.
+//! `/twice` the first two, `/four` the first four; `/flaky` fails one of five, by the message's id and the attempt's
+//! number; `/panic` takes down whoever calls it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,9 +33,17 @@ pub struct Attempt {
     pub path: String,
     /// The body.
     pub body: Vec<u8>,
+    /// What was answered; 0 where nothing was.
+    pub status: u16,
 }
 
 impl Attempt {
+    /// Whether the target took it.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
     /// The number in the message's body, which a story gave it.
     #[must_use]
     pub fn n(&self) -> Option<u64> {
@@ -72,6 +81,15 @@ impl Target for Script {
         };
         let number = header("chaski-attempt").parse().unwrap_or(0);
         let path = request.url.path().to_owned();
+        let status = match path.as_str() {
+            "/late-once" if number > 1 => 500,
+            "/late" | "/late-once" | "/panic" => 0,
+            "/once" => failing(number, 1),
+            "/twice" => failing(number, 2),
+            "/four" => failing(number, 4),
+            "/flaky" => flaky(&header("chaski-id"), number),
+            path => path.trim_start_matches('/').parse().unwrap_or(404),
+        };
         self.note(Attempt {
             at: Instant::now(),
             id: header("chaski-id"),
@@ -80,19 +98,20 @@ impl Target for Script {
             generation: header("chaski-generation").parse().unwrap_or(0),
             path: path.clone(),
             body: request.body,
+            status,
         });
-        let status = match path.as_str() {
-            "/late-once" if number > 1 => 500,
-            "/late" | "/late-once" => {
-                return Err(CallError::Timeout("the target did not answer in time".to_owned()));
-            }
+        match path.as_str() {
             "/panic" => panic!("the script says so"),
-            "/once" => failing(number, 1),
-            "/twice" => failing(number, 2),
-            path => path.trim_start_matches('/').parse().unwrap_or(404),
-        };
-        Ok(Answer { status, ..Answer::default() })
+            _ if status == 0 => Err(CallError::Timeout("the target did not answer in time".to_owned())),
+            _ => Ok(Answer { status, ..Answer::default() }),
+        }
     }
+}
+
+/// 500 for one attempt of five, the same whenever it is asked.
+fn flaky(id: &str, number: u32) -> u16 {
+    let digest = chaski_core::identity::bytes(&["flaky", id, &number.to_string()]);
+    if digest.first().is_some_and(|byte| byte % 5 == 0) { 500 } else { 200 }
 }
 
 /// 500 up to that attempt, 200 after it.

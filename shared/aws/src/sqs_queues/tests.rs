@@ -21,12 +21,25 @@ pub(crate) fn entry(group: &str, body: &str) -> Entry {
     }
 }
 
+/// A clock that stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Noon;
+
+impl Clock for Noon {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_796_115_600_000)
+    }
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
 fn shard(shard: u32) -> QueueName {
     QueueName::Shard { route: "messages".to_owned(), shard }
 }
 
 fn queues(answer: impl Fn(&str, Value) -> Answer + Send + Sync + 'static) -> SqsQueues {
-    SqsQueues::new(sqs(answer), QueuePrefix::new("https://sqs.test/0/chaski-"))
+    SqsQueues::new(sqs(answer), QueuePrefix::new("https://sqs.test/0/chaski-"), Noon)
 }
 
 /// SQS that refuses what `refuses` says (with a code, and whether it names it at all) and takes the rest.
@@ -113,7 +126,7 @@ async fn the_queues_of_a_batch_do_not_wait_for_one_that_is_down() {
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_is_merely_slow_is_left_in_time() {
     let client = sqs(|_, _| None);
-    let slow = SqsQueues::new(client, QueuePrefix::new("https://sqs.test/0/chaski-"));
+    let slow = SqsQueues::new(client, QueuePrefix::new("https://sqs.test/0/chaski-"), Noon);
     let until = Instant::now() + Duration::from_secs(1);
     let entries = [entry("a", "1"), entry("a", "2")];
     let fates = slow.send(&shard(0), Lanes::new(entries.iter().enumerate()), until).await;
@@ -213,4 +226,37 @@ async fn giving_back_is_left_when_sqs_is_silent() {
     let began = Instant::now();
     queues(|_, _| None).give_back(&[(&leased, Duration::ZERO)]).await;
     assert_eq!(began.elapsed(), GIVE_BACK);
+}
+
+/// What SQS is told of an entry that waits so long: its delay, and whether it stands in a line.
+async fn told_of(wait: Duration, batch: bool) -> (Option<i64>, bool) {
+    let seen: Arc<Mutex<Value>> = Arc::default();
+    let held = Arc::clone(&seen);
+    let queues = queues(move |operation, request| {
+        assert!(request["QueueUrl"].as_str().unwrap().ends_with("/chaski-wake"), "{request}");
+        if operation == "SendMessage" {
+            *held.lock().unwrap() = request;
+            return Some((200, json!({"MessageId": "m", "MD5OfMessageBody": "x"})));
+        }
+        *held.lock().unwrap() = request["Entries"][0].clone();
+        Some((200, json!({"Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": "x"}], "Failed": []})))
+    });
+    let waiting = Entry { queue: QueueName::Wake, due: Some(Noon.now().plus(wait)), ..entry("g", "x") };
+    if batch {
+        assert!(queues.enqueue_all(vec![waiting]).await.iter().all(Result::is_ok));
+    } else {
+        queues.enqueue(waiting).await.unwrap();
+    }
+    let told = seen.lock().unwrap();
+    let line = told.get("MessageGroupId").is_some() || told.get("MessageDeduplicationId").is_some();
+    (told.get("DelaySeconds").and_then(Value::as_i64), line)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_hidden_by_its_queue_as_far_as_that_can() {
+    for batch in [false, true] {
+        for (millis, delay) in [(0, Some(0)), (1, Some(1)), (90_000, Some(90)), (899_001, Some(900)), (900_001, None)] {
+            assert_eq!(told_of(Duration::from_millis(millis), batch).await, (delay, false), "{millis} ms");
+        }
+    }
 }

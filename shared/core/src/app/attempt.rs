@@ -72,8 +72,9 @@ impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
                 let failure = give_up(ErrorClass::LastNet, "the queue gave it up: it was received too often");
                 self.bury_task(task, &failure).await
             }
-            _ if leased.receives >= limits::RECEIVES => {
-                let failure = give_up(ErrorClass::Stuck, "it was received too often without coming to an end");
+            _ if self.is_stuck(leased) => {
+                let words = "it was received too often, or for too long, without coming to an end";
+                let failure = give_up(ErrorClass::Stuck, words);
                 self.bury_task(task, &failure).await
             }
             QueueName::Tier(_) if !has_meta => {
@@ -83,6 +84,13 @@ impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
             QueueName::Wake => self.wake(task).await,
             QueueName::Shard { .. } | QueueName::Tier(_) => self.deliver(task, until).await,
         }
+    }
+
+    /// Whether its queue is about to give it up, or to forget it.
+    fn is_stuck(&self, leased: &Leased) -> bool {
+        // What comes for the first time, after an outage say, gets its attempt however old it is.
+        let old = |keeps| leased.receives > 1 && self.clock.now().since(leased.sent_at) >= keeps;
+        leased.receives >= limits::RECEIVES || S::KEEPS.is_some_and(old)
     }
 
     /// Gives up an entry whose handling panicked again and again.
@@ -264,8 +272,17 @@ impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
         };
         let callback =
             end.and_then(|end| callback_of(&task.envelope, &task.meta, end, answer, &self.settings.routes, now));
-        let beside = Beside { attempt, callback: callback.as_ref(), remembered: task.remembered };
-        self.settle.settle(task.leased, &settlement, beside).await?;
+        let remembered = task.remembered.then_some(&task.meta);
+        let beside = Beside { attempt, callback: callback.as_ref(), remembered };
+        match self.settle.settle(task.leased, &settlement, beside).await {
+            Ok(()) => {}
+            // What its line is to remember can't be kept: it does not stop with that, and the attempt was none.
+            Err(error) if matches!(settlement, Settlement::Hold(_)) => {
+                trail::not_held(&task, &error);
+                return Ok(Handled::Waits(self.settings.tiers.fast));
+            }
+            Err(error) => return Err(error),
+        }
         trail::settled(&task, &settlement);
         if let Some(callback) = &callback {
             trail::called_back(callback);

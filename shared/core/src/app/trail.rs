@@ -3,14 +3,14 @@
 
 use std::fmt;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::request;
 use super::task::Task;
 use crate::history::AttemptRecord;
 use crate::ledger::Listing;
 use crate::logger::TRAIL;
-use crate::ports::{Entry, Settlement};
+use crate::ports::{Entry, SettleError, Settlement};
 use crate::queue::QueueName;
 use crate::time::Timestamp;
 
@@ -113,6 +113,17 @@ pub(super) fn settled(task: &Task<'_>, settlement: &Settlement) {
     if task.is_first && matches!(task.leased.queue, QueueName::Shard { .. }) {
         message(task);
     }
+}
+
+/// What a line is to remember of its head can't be kept.
+pub(super) fn not_held(task: &Task<'_>, error: &SettleError) {
+    warn!(
+        event.action = "not_remembered",
+        chaski.id = task.meta.id,
+        chaski.queue = task.queue,
+        chaski.attempt = task.meta.attempts,
+        "a failed attempt of a strict message is not counted: {error}"
+    );
 }
 
 /// A message went on without an attempt.

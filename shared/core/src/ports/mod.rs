@@ -10,7 +10,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::dead_letter::DeadLetter;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Meta};
 use crate::ledger::{AttemptReport, Listing, MessageState};
 use crate::queue::QueueName;
 use crate::time::Timestamp;
@@ -149,9 +149,8 @@ pub struct Beside<'a> {
     pub attempt: Option<&'a AttemptReport>,
     /// The message that tells of the end. It is durable before the lease ends.
     pub callback: Option<&'a Entry>,
-    /// Whether something of the message is remembered beside its queue, which may go with a settlement that moves
-    /// the line on.
-    pub remembered: bool,
+    /// Whose message is remembered beside its queue, if it is: that may go with a settlement that moves the line on.
+    pub remembered: Option<&'a Meta>,
 }
 
 /// Why a settlement did not come through. The entry is seen again, unchanged.
@@ -164,6 +163,10 @@ pub trait Settle: Send + Sync {
     /// Whether a wait that a message asks for before a retry is rounded up to a tier, as far as the tiers go: where
     /// any other wait costs more than a retry does.
     const ROUNDS_TO_TIERS: bool = false;
+
+    /// How long an entry may stand in a shard, where the queue forgets it after some time. What holds up its line for
+    /// longer is buried: nothing may vanish.
+    const KEEPS: Option<Duration> = None;
 
     /// Makes the effect durable before the lease ends. After an error the message is seen again,
     /// unchanged; doing the same settlement twice has the effect of doing it once.

@@ -82,6 +82,12 @@ pub struct AwsNames {
     /// `aws.key_window`: how long the same key and content is the same message. Zero: as long as the queue itself
     /// knows it, five minutes.
     pub key_window: Duration,
+    /// `aws.sequence`: whether the strict messages of each subject are counted, for one write each.
+    pub sequence: bool,
+    /// `aws.schedule_group`: the schedules of long waits. Empty: none are made, and a long wait goes in steps.
+    pub schedule_group: String,
+    /// `aws.schedule_role`: the ARN of the role in whose name they write.
+    pub schedule_role: String,
 }
 
 /// Beyond an attempt a function needs time to hand over or bury, and to give back the rest.
@@ -171,14 +177,24 @@ fn read_aws(reader: &mut Reader<'_>) -> AwsNames {
         table: reader.text("aws.table", ""),
         control: reader.text("aws.control", ""),
         key_window: reader.span("aws.key_window", Duration::ZERO),
+        sequence: reader.boolean("aws.sequence", false),
+        schedule_group: reader.text("aws.schedule_group", ""),
+        schedule_role: reader.text("aws.schedule_role", ""),
     };
     if names.key_window > limits::KEY_WINDOW {
         let most = limits::KEY_WINDOW.as_secs() / (24 * 60 * 60);
         reader.wrong("aws.key_window", format!("must be at most {most} days"));
     }
-    if !names.key_window.is_zero() && names.control.is_empty() {
-        reader.wrong("aws.control", "is missing beside aws.key_window");
-    }
+    let mut needs = |setting: &str, given: bool, other: &str, there: bool| {
+        if given && !there {
+            reader.wrong(other, format!("is missing beside {setting}"));
+        }
+    };
+    let (control, scheduled) = (!names.control.is_empty(), !names.schedule_group.is_empty());
+    needs("aws.key_window", !names.key_window.is_zero(), "aws.control", control);
+    needs("aws.sequence", names.sequence, "aws.control", control);
+    needs("aws.schedule_group", scheduled, "aws.control", control);
+    needs("aws.schedule_group", scheduled, "aws.schedule_role", !names.schedule_role.is_empty());
     names
 }
 

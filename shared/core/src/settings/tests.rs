@@ -48,6 +48,12 @@ fn a_window_of_keys_needs_its_table_and_has_a_limit() {
     assert_eq!((settings.aws.key_window.as_secs(), settings.aws.control.as_str()), (86_400, "chaski-control"));
     let too_long = "[aws]\ncontrol = \"c\"\nkey_window = \"91d\"";
     assert_eq!(read(too_long).unwrap_err(), ["aws.key_window"]);
+    // What stands in the control table needs one, and a schedule somebody in whose name it writes.
+    assert_eq!(read("[aws]\nsequence = true").unwrap_err(), ["aws.control"]);
+    assert_eq!(read("[aws]\nschedule_group = \"g\"").unwrap_err(), ["aws.control", "aws.schedule_role"]);
+    let whole =
+        "[aws]\ncontrol = \"c\"\nsequence = true\nschedule_group = \"g\"\nschedule_role = \"arn:aws:iam::1:role/r\"";
+    assert!(read(whole).unwrap().aws.sequence);
 }
 
 #[test]

@@ -32,7 +32,21 @@ pub(crate) fn held_of(group: &str) -> String {
     held(first % HELD_PARTITIONS)
 }
 
-/// The partition of the generations of a message that wait for their time; the sort key is the generation.
+/// The partition of the generations of a message that wait for their time; the sort key is the generation and the move
+/// that is the message's next one.
 pub(crate) fn wait(id: &str) -> String {
     format!("wait#{id}")
+}
+
+/// The sort key where a partition has one row.
+pub(crate) const WHOLE: &str = "-";
+
+/// The partition of what is remembered of a strict message that failed.
+pub(crate) fn line(id: &str, generation: u32) -> String {
+    format!("line#{id}#{generation}")
+}
+
+/// The partition of the number of a line's last strict message.
+pub(crate) fn sequence(group: &str) -> String {
+    format!("seq#{group}")
 }

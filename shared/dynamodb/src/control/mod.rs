@@ -1,13 +1,16 @@
-//! What a stack knows beside its queues, in one small table: what operators ordered, and which heads wait for the end
-//! of a pause.
+//! What a stack knows beside its queues, in one small table: what operators ordered, which heads wait for the end of a
+//! pause, what strict lines remember of theirs, and what waits for its time.
 //!
 //! Everything here fails open: where the table does not answer, delivery goes on.
 
 mod held;
 mod keys;
 mod known;
+mod line;
 mod row;
+mod sequence;
 mod table;
+mod wait;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +20,7 @@ use chaski_core::envelope::Meta;
 use chaski_core::orders::Orders;
 use chaski_core::outcome::Outcome;
 use chaski_core::ports::{Admission, Ask, Clock, Control, DeskError, Leased};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -26,6 +30,7 @@ pub use held::Held;
 pub use keys::HELD_PARTITIONS;
 pub use known::ORDERS_AGE;
 pub use table::{ControlTable, HeldStart};
+pub use wait::{Kept, WaitKey};
 
 /// A paused head is hidden so long: SQS allows 12 h from its receive, of which a function may have used some.
 const HIDDEN: Duration = Duration::from_secs(12 * 3_600 - 15 * 60);
@@ -35,6 +40,8 @@ const HIDDEN_UNREMEMBERED: Duration = Duration::from_secs(60);
 const HIDDEN_NO_MORE: Duration = Duration::from_secs(1);
 /// Remembering a head, both calls together: it must not use up the function's time.
 const REMEMBERING: Duration = Duration::from_secs(3);
+/// Asking for what is known of a strict message, before its attempt.
+const RECALLING: Duration = Duration::from_millis(500);
 /// Cancellations that may stand at once: every process reads all of them every second.
 pub const MARKS: usize = 1_000;
 
@@ -47,13 +54,21 @@ pub struct AwsControl<C> {
     known: Known,
     /// Whether the last head could not be remembered, which is told once.
     forgetful: AtomicBool,
+    /// Whether strict messages are counted, each for one write.
+    counts: bool,
 }
 
 impl<C: Clock> AwsControl<C> {
     /// Over this table; without one nothing is ordered.
     #[must_use]
     pub fn new(table: Option<ControlTable>, clock: C) -> Self {
-        Self { table, clock, known: Known::default(), forgetful: AtomicBool::new(false) }
+        Self { table, clock, known: Known::default(), forgetful: AtomicBool::new(false), counts: false }
+    }
+
+    /// Whether the strict messages of each line are counted: `aws.sequence`.
+    #[must_use]
+    pub fn counting(self, counts: bool) -> Self {
+        Self { counts, ..self }
     }
 
     async fn remember(&self, table: &ControlTable, leased: &Leased, pause: &str) -> Result<bool, DeskError> {
@@ -70,6 +85,17 @@ impl<C: Clock> AwsControl<C> {
         }
         HIDDEN_UNREMEMBERED
     }
+}
+
+/// What the table answered of a message; why it did not is told.
+fn told<T>(action: &str, id: &str, answer: Result<Result<Option<T>, DeskError>, Elapsed>) -> Option<T> {
+    let why = match answer {
+        Ok(Ok(found)) => return found,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the control table took too long".to_owned(),
+    };
+    warn!(event.action = action, chaski.id = id, "a strict message goes on from what its entry says: {why}");
+    None
 }
 
 impl<C: Clock> Control for AwsControl<C> {
@@ -98,12 +124,15 @@ impl<C: Clock> Control for AwsControl<C> {
         }
     }
 
-    async fn recall(&self, _: &Leased, _: &str, _: u32) -> Option<Meta> {
-        None
+    /// Where the table does not answer the attempt goes on from what the entry says: delivery does not stop with it.
+    async fn recall(&self, _: &Leased, id: &str, generation: u32) -> Option<Meta> {
+        let table = self.table.as_ref()?;
+        told("not_recalled", id, timeout(RECALLING, table.line(id, generation)).await)
     }
 
-    async fn sequence(&self, _: &Leased, _: &str, _: u32) -> Option<u64> {
-        None
+    async fn sequence(&self, leased: &Leased, id: &str, generation: u32) -> Option<u64> {
+        let table = self.table.as_ref().filter(|_| self.counts)?;
+        told("not_counted", id, timeout(RECALLING, table.number(&leased.group, id, generation)).await)
     }
 
     async fn admit(&self, _: Ask<'_>) -> Admission {

@@ -170,7 +170,32 @@ impl ControlTable {
         Ok(waits.len())
     }
 
-    async fn put(&self, item: Item) -> Result<(), DeskError> {
+    /// The client, for the calls of one kind of row alone.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The table's name.
+    pub(super) fn name(&self) -> &str {
+        &self.table
+    }
+
+    /// One row, as it is now.
+    pub(super) async fn row(&self, partition: &str, sort_key: &str) -> Result<Option<Item>, DeskError> {
+        let get = self.client.get_item().table_name(&self.table).set_key(Some(key(partition, sort_key)));
+        let answer = get.consistent_read(true).send().await.map_err(|error| trouble(&error))?;
+        Ok(answer.item)
+    }
+
+    /// Deletes a row; what it was, if it was there.
+    pub(super) async fn take_row(&self, partition: &str, sort_key: &str) -> Result<Option<Item>, DeskError> {
+        let call = self.client.delete_item().table_name(&self.table).set_key(Some(key(partition, sort_key)));
+        let deleted = call.return_values(ReturnValue::AllOld).send().await.map_err(|error| trouble(&error))?;
+        Ok(deleted.attributes)
+    }
+
+    /// Puts a row, in the place of one of its key.
+    pub(super) async fn put(&self, item: Item) -> Result<(), DeskError> {
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
         put.send().await.map(drop).map_err(|error| trouble(&error))
     }
@@ -205,7 +230,7 @@ impl ControlTable {
 #[derive(Debug, Clone)]
 pub struct HeldStart(Item);
 
-fn key(partition: &str, sort_key: &str) -> Item {
+pub(super) fn key(partition: &str, sort_key: &str) -> Item {
     [(PK, partition), (SK, sort_key)].into_iter().map(|(name, value)| (name.to_owned(), attribute(value))).collect()
 }
 
@@ -213,7 +238,7 @@ fn attribute(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-fn trouble<E, R>(error: &SdkError<E, R>) -> DeskError
+pub(super) fn trouble<E, R>(error: &SdkError<E, R>) -> DeskError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
     R: std::fmt::Debug + 'static,

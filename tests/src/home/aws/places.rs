@@ -1,5 +1,7 @@
 //! The queues and the table of one home on the local AWS, made as template.yaml says.
 
+mod schedule;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,13 +14,16 @@ use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName,
     QueueAttributeName as Q,
 };
-use chaski_aws::{AwsSettings, Clients, QueuePrefix};
+use chaski_aws::{AwsSettings, Clients, QueuePrefix, is_fifo, suffix};
 use chaski_core::dead_letter::read_stored_message;
 use chaski_core::queue::{QueueName, Tier};
 use chaski_core::settings::Settings;
 use serde::Deserialize;
 
 use crate::home::Buried;
+use crate::world::aws::Aws;
+
+pub use schedule::Schedule;
 
 /// The account of the local AWS.
 const ACCOUNT: &str = "000000000000";
@@ -41,6 +46,7 @@ pub(super) struct Places {
     queues: Vec<QueueName>,
     sqs: aws_sdk_sqs::Client,
     dynamodb: aws_sdk_dynamodb::Client,
+    aws: Aws,
 }
 
 impl Places {
@@ -48,20 +54,23 @@ impl Places {
     pub(super) async fn make(name: &str, settings: &Settings) -> anyhow::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let local = find()?;
+        let aws = Aws::new(&local.endpoint, &local.region)?;
         let clients = Clients::new(client_settings(&local, &local.endpoint)?)?;
         let places = Self {
             name: format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst)),
             queues: queues(settings),
             sqs: clients.sqs(),
             dynamodb: chaski_dynamodb::client(&clients),
+            aws,
             local,
         };
-        // The last net first: the others name it.
+        // The nets first: the others name them.
         for queue in places.queues.iter().rev() {
             places.make_queue(queue, settings).await?;
         }
         places.make_table(&places.table(), ["date", "timestamp"]).await?;
         places.make_table(&places.control(), ["pk", "sk"]).await?;
+        places.make_group().await?;
         Ok(places)
     }
 
@@ -87,13 +96,13 @@ impl Places {
         format!("{}-control", self.name)
     }
 
-    /// The shards, then the tiers, then the last net.
+    /// The shards, then the tiers, then what waits for its time, then the last net.
     pub(super) fn queues(&self) -> &[QueueName] {
         &self.queues
     }
 
     pub(super) fn arn(&self, queue: &QueueName) -> String {
-        format!("arn:aws:sqs:{}:{ACCOUNT}:{}-{queue}.fifo", self.local.region, self.name)
+        QueuePrefix::new(self.prefix()).arn(queue, "aws", &self.local.region)
     }
 
     /// What is visible, up to that many.
@@ -174,19 +183,25 @@ impl Places {
             QueueName::Tier(tier) => settings.tiers.of(*tier).as_secs(),
             QueueName::Shard { .. } | QueueName::Wake | QueueName::WakeNet | QueueName::LastNet => 0,
         };
-        let mut call = self
-            .sqs
-            .create_queue()
-            .queue_name(format!("{}-{queue}.fifo", self.name))
-            .attributes(Q::FifoQueue, "true")
-            .attributes(Q::DeduplicationScope, "messageGroup")
-            .attributes(Q::FifoThroughputLimit, "perMessageGroupId")
-            .attributes(Q::ContentBasedDeduplication, "false")
+        let mut call = self.sqs.create_queue().queue_name(format!("{}-{queue}{}", self.name, suffix(queue)));
+        if is_fifo(queue) {
+            call = call
+                .attributes(Q::FifoQueue, "true")
+                .attributes(Q::DeduplicationScope, "messageGroup")
+                .attributes(Q::FifoThroughputLimit, "perMessageGroupId")
+                .attributes(Q::ContentBasedDeduplication, "false");
+        }
+        call = call
             .attributes(Q::MessageRetentionPeriod, "1209600")
             .attributes(Q::VisibilityTimeout, VISIBILITY_S.to_string())
             .attributes(Q::DelaySeconds, delay.to_string());
-        if *queue != QueueName::LastNet {
-            let net = self.arn(&QueueName::LastNet);
+        let net = match queue {
+            QueueName::LastNet | QueueName::WakeNet => None,
+            QueueName::Wake => Some(QueueName::WakeNet),
+            QueueName::Shard { .. } | QueueName::Tier(_) => Some(QueueName::LastNet),
+        };
+        if let Some(net) = net {
+            let net = self.arn(&net);
             let redrive = serde_json::json!({"deadLetterTargetArn": net, "maxReceiveCount": MAX_RECEIVES});
             call = call.attributes(Q::RedrivePolicy, redrive.to_string());
         }
@@ -231,7 +246,10 @@ fn queues(settings: &Settings) -> Vec<QueueName> {
         (0..route.shards).map(move |shard| QueueName::Shard { route: name.clone(), shard })
     };
     let shards = settings.routes.iter().flat_map(of_route);
-    shards.chain(Tier::ALL.map(QueueName::Tier)).chain([QueueName::LastNet]).collect()
+    shards
+        .chain(Tier::ALL.map(QueueName::Tier))
+        .chain([QueueName::Wake, QueueName::WakeNet, QueueName::LastNet])
+        .collect()
 }
 
 fn buried(item: &std::collections::HashMap<String, AttributeValue>) -> Option<Buried> {

@@ -8,9 +8,9 @@ use anyhow::Context;
 use aws_lambda_events::sqs::SqsEvent;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use chaski_aws::sqs_event;
+use chaski_consumer::handle_batch;
 use chaski_core::ports::{Clock, Leased};
 use chaski_core::queue::QueueName;
-use chaski_lambda::handle_batch;
 use serde_json::{Map, Value, json};
 
 use super::answer::{self, Verdict};
@@ -67,7 +67,7 @@ impl Mapping<'_> {
     async fn invoke(&self, event: &str) -> Option<String> {
         let event: SqsEvent = serde_json::from_str(event).ok()?;
         let until = self.home.clock.elapsed() + FUNCTION_TIMEOUT;
-        let handled = handle_batch(self.dispatcher, &self.home.prefix, event, "conformance", until);
+        let handled = handle_batch(self.dispatcher, &self.home.sources, event, "conformance", until);
         serde_json::to_string(&Box::pin(handled).await.ok()?).ok()
     }
 
