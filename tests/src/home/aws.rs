@@ -79,7 +79,7 @@ impl AwsHome {
         let target = Script::default();
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
-            let control = AwsControl::new(Some(table.clone()), clock.clone()).counting(true);
+            let control = AwsControl::new(Some(table.clone()), clock.clone(), &SystemChance).counting(true);
             Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), control)
         };
         let ingress_queues = SqsQueues::new(front.sqs(), prefix.clone(), clock.clone());

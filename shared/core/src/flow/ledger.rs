@@ -128,6 +128,12 @@ impl Ledger {
         held.map_or(given, |held| held.max(given))
     }
 
+    /// The limits in force, and when the message that named them was accepted.
+    #[must_use]
+    pub fn limits(&self) -> Option<(FlowLimits, Timestamp)> {
+        self.limits.map(|(limits, at)| (limits, Timestamp::from_millis(at)))
+    }
+
     fn in_force(&self, ask: &Ask<'_>) -> (FlowLimits, i64) {
         let asked = (ask.limits, ask.accepted_at.millis());
         self.limits.filter(|(_, at)| *at > asked.1).unwrap_or(asked)
