@@ -179,7 +179,11 @@ impl Flows {
             if flows.len() > KEYS {
                 flows.retain(|_, flow| Arc::strong_count(flow) > 1 || !lock(&flow.share).is_quiet(now));
             }
-            flows.values().filter(|flow| lock(&flow.share).holds_idle(now)).cloned().collect()
+            // Who asks now may use them at once.
+            let idle = |flow: &&Arc<Shared>| {
+                flow.asking.load(Ordering::Relaxed) == 0 && lock(&flow.share).holds_idle(now)
+            };
+            flows.values().filter(idle).cloned().collect()
         };
         if flows.is_empty() || self.trouble.stands(now) {
             return;

@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const BUSY: usize = 4;
 /// … namely this part of them in the next one. What is taken too much is lost to the others for a second.
 const FORESEEN_PART: usize = 2;
+/// Attempts that one slot may serve in a second, as far as permits are taken for them; what is left of those goes back
+/// with the slot.
+const REUSED: u32 = 10;
 /// What is begun in it counts as the pace.
 const PACE: Duration = Duration::from_secs(1);
 
@@ -129,7 +132,7 @@ impl Share {
         let later = ledger.limits().filter(|(_, at)| *at > need.accepted_at);
         let parallel = later.map_or(need.limits, |(limits, _)| limits).parallelism.is_some();
         let idle = self.slots.saturating_sub(self.runs());
-        let mut ask = Ask {
+        let ask = Ask {
             me,
             permits: wants,
             slots: if parallel { wants.saturating_sub(idle) } else { 0 },
@@ -137,19 +140,32 @@ impl Share {
             limits: need.limits,
             accepted_at: need.accepted_at,
         };
-        let share = match ledger.grant(now, &ask) {
-            Granted::Share(share) => share,
-            Granted::Wait(span) => return Err(span),
+        let first = ledger.grant(now, &ask);
+        let (permits, slots) = match first {
+            Granted::Share(share) => (share.permits, share.slots),
+            Granted::Wait(_) => (0, 0),
         };
-        let mut permits = share.permits;
-        let foreseen = self.foreseen(now);
-        if foreseen > 0 && permits == wants {
-            (ask.permits, ask.slots) = (foreseen, 0);
-            if let Granted::Share(more) = ledger.grant(now, &ask) {
-                permits = permits.saturating_add(more.permits);
+        let missing = wants.saturating_sub(permits);
+        let more = if parallel {
+            // One slot serves several, one after the other.
+            missing.saturating_add(self.foreseen(now)).min(REUSED.saturating_mul(self.slots.saturating_add(slots)))
+        } else if missing == 0 {
+            self.foreseen(now)
+        } else {
+            0
+        };
+        let second = (more > 0).then(|| ledger.grant(now, &Ask { permits: more, slots: 0, ..ask }));
+        let permits = match second {
+            Some(Granted::Share(share)) => permits.saturating_add(share.permits),
+            _ => permits,
+        };
+        match (first, second) {
+            (_, Some(Granted::Share(share))) | (Granted::Share(share), _) => {
+                let until = (share.permits_until, share.slots_until);
+                Ok(Taken { permits, slots, unused, until, all: permits >= wants && slots >= ask.slots })
             }
+            (Granted::Wait(span), _) => Err(span),
         }
-        Ok(Taken { permits, slots: share.slots, unused, until: (share.permits_until, share.slots_until), wants })
     }
 
     /// Takes what was asked for, now that the ledger says so.
@@ -161,7 +177,7 @@ impl Share {
         self.slots_until = taken.until.1.max(self.slots_until);
         self.slots = self.slots.saturating_add(taken.slots);
         self.unused = self.unused.saturating_sub(taken.unused);
-        self.asks_at = if taken.permits < taken.wants { now.plus(PATIENCE) } else { now };
+        self.asks_at = if taken.all { now } else { now.plus(PATIENCE) };
         self.nothing_before = self.asks_at;
     }
 
@@ -169,7 +185,7 @@ impl Share {
     pub(super) fn refused(&mut self, now: Timestamp, ledger: &Ledger, span: Duration) {
         self.limits = ledger.limits().or(self.limits);
         // Other limits may be named, or something be given back.
-        self.asks_at = now.plus(span.clamp(PATIENCE, PACE));
+        self.asks_at = now.plus(PATIENCE);
         self.nothing_before = now.plus(span);
     }
 
@@ -243,5 +259,6 @@ pub(super) struct Taken {
     slots: u32,
     unused: u32,
     until: (Timestamp, Timestamp),
-    wants: u32,
+    /// Whether it was all that was wanted.
+    all: bool,
 }

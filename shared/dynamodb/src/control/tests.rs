@@ -42,7 +42,7 @@ impl Hands {
 /// Chance that is none.
 struct Dice(u8);
 
-impl chaski_core::ports::Chance for Dice {
+impl Chance for Dice {
     fn ten_bytes(&self) -> [u8; 10] {
         [self.0; 10]
     }

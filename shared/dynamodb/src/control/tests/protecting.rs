@@ -186,10 +186,12 @@ async fn a_message_waits_beside_its_neighbour_for_a_slot_and_not_for_a_permit() 
     let process = &stack.processes[0];
     let ask = stack.ask(Some(&flow), 1);
     assert_eq!(process.admit(ask).await, Admission::Go);
+    eprintln!("{:?}", stack.clock.elapsed());
     let (second, ()) = tokio::join!(process.admit(ask), async {
         sleep(Duration::from_millis(300)).await;
         process.report(ask, &Outcome::Delivered).await;
     });
+    eprintln!("{:?}", (second, stack.clock.elapsed()));
     assert_eq!((second, stack.clock.elapsed()), (Admission::Go, Duration::from_millis(300)));
     assert!(matches!(process.admit(ask).await, Admission::Wait(_)), "but not for ever");
     assert!(stack.clock.elapsed() <= Duration::from_millis(1_400), "{:?}", stack.clock.elapsed());
