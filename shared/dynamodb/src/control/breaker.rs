@@ -189,7 +189,8 @@ impl Breakers {
             *number += 1;
             let version = format!("{}.{}", self.me, *number);
             let place = Place { pk: ORDERS, sk: &sk };
-            let call = at.table.swap(place, cell.version.as_deref(), (&breaker, &version), breaker.idle_at().plus(KEPT));
+            let call =
+                at.table.swap(place, cell.version.as_deref(), (&breaker, &version), breaker.idle_at().plus(KEPT));
             let (cell, done) = match timeout(ANSWER, Box::pin(call)).await.unwrap_or_else(|_| Err(slow()))? {
                 Swap::Done => (Cell { value: breaker, version: Some(version) }, true),
                 Swap::Lost(current) => (current, false),
@@ -237,7 +238,11 @@ fn open<C: Clock>(at: &At<'_, C>, now: Timestamp) -> Option<Breaker> {
 
 fn tell(host: &str, turn: Option<Turn>) {
     if let Some(Turn::Opened(until)) = turn {
-        warn!(event.action = "breaker_opened", chaski.target_host = host, "the host keeps failing: pauses from now on, the first until {until}");
+        warn!(
+            event.action = "breaker_opened",
+            chaski.target_host = host,
+            "the host keeps failing: pauses from now on, the first until {until}"
+        );
     }
 }
 

@@ -180,9 +180,8 @@ impl Flows {
                 flows.retain(|_, flow| Arc::strong_count(flow) > 1 || !lock(&flow.share).is_quiet(now));
             }
             // Who asks now may use them at once.
-            let idle = |flow: &&Arc<Shared>| {
-                flow.asking.load(Ordering::Relaxed) == 0 && lock(&flow.share).holds_idle(now)
-            };
+            let idle =
+                |flow: &&Arc<Shared>| flow.asking.load(Ordering::Relaxed) == 0 && lock(&flow.share).holds_idle(now);
             flows.values().filter(idle).cloned().collect()
         };
         if flows.is_empty() || self.trouble.stands(now) {
