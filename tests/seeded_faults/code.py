@@ -214,7 +214,7 @@ STORE = [
         "shared/embedded/src/store/open.rs", 'Durability::Fsync => "FULL",', 'Durability::Fsync => "OFF",'),
     one("store-without-checksum", "a row is believed whatever its checksum", STORE_STORIES,
         "an_entry_with_a_flipped_bit_becomes_a_dead_letter",
-        STORE_ROWS, "let whole = row.get::<_, i64>(10)? == entry.sum();", "let whole = true;"),
+        STORE_ROWS, "let whole = row.get::<_, i64>(11)? == entry.sum();", "let whole = true;"),
     one("store-miscounts", "an entry that goes is still counted", STORE_STORIES,
         "depths_are_what_a_count_says_after_a_kill",
         STORE_CHANGES, "*self.depths.entry(queue).or_default() -= 1;", ""),
@@ -234,6 +234,20 @@ STORE = [
     one("store-buries-astray", "a look-up that leads astray keeps an entry from its line", STORE_STORIES,
         "a_look_up_that_leads_astray_buries_nothing",
         "shared/embedded/src/writer/damage.rs", "self.lines.push(row.line);", "let _ = row;"),
+    one("store-forgets-held-lines", "what is written behind a held head passes it", STORE_UNITS,
+        "nobody_passes_a_held_head",
+        "shared/embedded/src/schedule/held.rs", "self.held.note(line);", "let _ = line;"),
+    one("store-forgets-a-line", "what comes while its line is read as empty is forgotten", STORE_UNITS,
+        "what_is_written_while_its_line_is_read_as_empty",
+        "shared/embedded/src/schedule/spill.rs", "self.touch(id); self.ask(id); } Some(true) if !due",
+        "self.drop_line(id); } Some(true) if !due"),
+    one("store-cancels-in-silence", "nobody is told of what is cancelled", STORE_STORIES,
+        "a_cancelled_message_is_told_of_wherever_it_was",
+        "shared/embedded/src/writer/cancel.rs",
+        "self.callbacks.extend(tell_of(transaction, &text, MessageState::Cancelled)?);", "let _ = text;"),
+    one("store-counts-no-line", "the number of a strict line is not kept", STORE_STORIES,
+        "a_line_is_counted_without_gaps",
+        "shared/embedded/src/writer/settle.rs", "transaction.count(group, *sequence)?;", "let _ = (group, sequence);"),
 ]
 
 WINDOW = [
@@ -260,4 +274,26 @@ WINDOW = [
         "shared/signed/src/s3/object.rs", "Ok(None) if self.read != self.length =>", "Ok(None) if self.read > self.length =>"),
 ]
 
-FAULTS = IDS + LINES + DURABILITY + RETRIES + BOUNDARY + STORE + WINDOW
+CONTROL = "shared/dynamodb/src/control/mod.rs"
+KNOWN = "shared/dynamodb/src/control/known.rs"
+
+ORDERED = [
+    one("cancel-what-comes-later", "a mark meets what was accepted after it", CORE,
+        "a_mark_meets_what_was_accepted_before_it_until_it_ends",
+        "shared/core/src/orders.rs", "accepted_at <= self.cut_off", "accepted_at >= Timestamp::default()"),
+    one("pause-not-asked-again", "a pause that ended while a head was remembered holds it", DYNAMODB,
+        "a_head_whose_pause_has_ended_meanwhile_is_shown",
+        CONTROL, "table.stands(pause).await", "table.stands(pause).await.map(|_| true)"),
+    one("orders-stand-for-ever", "a table that is down keeps a pause", DYNAMODB,
+        "the_last_answer_stands_while_the_table_is_down_and_not_for_ever",
+        KNOWN, "read.age(now) >= STANDS", "read.age(now) >= STANDS * 1_000"),
+    one("orders-of-a-frozen-process", "a process that was frozen believes what it read before", DYNAMODB,
+        "the_table_is_read_once_a_second_whoever_asks",
+        KNOWN, "now.elapsed.saturating_sub(self.elapsed).max(wall)",
+        "now.elapsed.saturating_sub(self.elapsed).max(wall / 1_000_000)"),
+    one("cancel-more-than-meant", "a mark that lost a part of its filter is followed", DYNAMODB,
+        "what_is_not_understood_orders_nothing",
+        "shared/dynamodb/src/control/row.rs", "(mark.id == id).then_some(mark)", "{ let _ = id; Some(mark) }"),
+]
+
+FAULTS = IDS + LINES + DURABILITY + RETRIES + BOUNDARY + STORE + WINDOW + ORDERED

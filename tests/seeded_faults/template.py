@@ -9,13 +9,16 @@ RIGHTS = "each_role_may_do_exactly_what_its_function_does"
 READERS = "every_queue_has_one_reader_that_reports_its_failures"
 CONTRACT = "every_queue_is_as_the_contract_says"
 
-# What the local AWS enforces of a role, and the deployed test that needs it.
+PAUSED = "a_pause_under_load_holds_everything_and_loses_nothing"
+
+# What the local AWS enforces of a role, by the action or by the statement, and the deployed test that needs it.
 ENFORCED = {
     ("ApiIngressRole", "sqs:SendMessage"): "in_200_subjects",
     ("SqsConsumerRole", "sqs:SendMessage"): "one_that_fails_once_is_retried_whatever_its_version",
-    ("SqsConsumerRole", "dynamodb:PutItem"): "what_is_gone_is_buried_at_once",
+    ("SqsConsumerRole", "Bury"): "what_is_gone_is_buried_at_once",
+    ("SqsConsumerRole", "ReadOrders"): PAUSED,
     ("SqsErrorConsumerRole", "sqs:SendMessage"): "in_200_subjects",
-    ("SqsErrorConsumerRole", "dynamodb:PutItem"): "entries_of_a_tier_are_tried_or_buried",
+    ("SqsErrorConsumerRole", "Bury"): "entries_of_a_tier_are_tried_or_buried",
 }
 
 
@@ -66,10 +69,10 @@ def rights(lines: list[str]) -> list[Fault]:
             edits = changed(lines, start, end, [left] if len(actions) > 1 else [])
             what = f"{role}: {action} taken out"
             faults.append(Fault(f"right:{role}:{sid}:{action}", what, TEMPLATE, RIGHTS, edits))
-            if test := ENFORCED.get((role, action)):
+            if test := ENFORCED.get((role, action)) or ENFORCED.get((role, sid)):
                 # The generator of the queues needs the statement: it keeps one right that helps nobody.
                 edits = changed(lines, start, end, [text.replace(action, "sts:GetCallerIdentity")])
-                faults.append(Fault(f"deployed:{role}:{action}", what, DEPLOYED, test, edits))
+                faults.append(Fault(f"deployed:{role}:{sid}:{action}", what, DEPLOYED, test, edits))
         for resource in resources if len(resources) > 1 else []:
             left = re.sub(rf"\n\s+- !GetAtt {resource}\.Arn|!GetAtt {resource}\.Arn(, )?", "", text, count=1)
             edits = changed(lines, start, end, [left.replace(", ]", "]")])

@@ -2,7 +2,7 @@
 //! pump that does what Lambda's mappings do. The home on one machine stands on its store. Each rule has queues and a
 //! store of its own, so they run side by side.
 
-use chaski_tests::conformance::{burial, dedup, delivery, foreign, line, retry, storm, strict, time};
+use chaski_tests::conformance::{burial, dedup, delivery, foreign, line, orders, retry, storm, strict, time};
 use chaski_tests::home::aws::AwsHome;
 use chaski_tests::home::embedded::EmbeddedHome;
 
@@ -47,6 +47,9 @@ holds! {
     line::a_failed_settlement_leaves_the_message_and_its_line_as_they_were;
     line::a_failed_burial_lets_nothing_go;
     line::the_third_panic_buries_and_nobody_else_suffers;
+    orders::a_pause_holds_attempts_and_a_resume_lets_them_go;
+    orders::a_narrower_pause_still_holds_what_a_wider_one_let_go;
+    orders::what_is_cancelled_is_not_attempted_and_what_comes_later_is;
     foreign::first_entries_of_every_version_are_delivered;
     foreign::an_envelope_without_meta_in_a_tier_is_buried;
     foreign::what_can_not_be_read_is_buried_as_it_is;

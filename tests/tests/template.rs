@@ -249,8 +249,35 @@ fn each_role_may_do_exactly_what_its_function_does() {
             expected.insert("scheduler:CreateSchedule".to_owned(), only(schedules));
             expected.insert("iam:PassRole".to_owned(), only("WakeRole.Arn"));
         }
+        let folders = |names: &[&str]| names.iter().map(|name| format!("${{Bodies.Arn}}/{name}/*")).collect();
+        let (puts, gets): (BTreeSet<_>, BTreeSet<_>) = match reads {
+            None => (folders(&["live", "long"]), folders(&["live"])),
+            Some(_) => (folders(&["dead"]), folders(&["live", "long"])),
+        };
+        expected.extend([("s3:PutObject".to_owned(), puts), ("s3:GetObject".to_owned(), gets)]);
+        expected.insert("s3:ListBucket".to_owned(), only("Bodies.Arn"));
         assert_eq!(rights(&template, role), expected, "{role}");
     }
+}
+
+/// What is on its way outlives every wait and every retry in its folder; what died stays.
+#[test]
+fn bodies_are_nobody_else_s_and_live_as_long_as_what_names_them() {
+    let template = template();
+    let bucket = &template["Resources"]["Bodies"];
+    assert_eq!(bucket["DeletionPolicy"], "Retain");
+    let properties = &bucket["Properties"];
+    let public = properties["PublicAccessBlockConfiguration"].as_mapping().unwrap();
+    assert!(public.len() == 4 && public.values().all(|blocked| *blocked == Value::Bool(true)));
+    let encryption = &properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0];
+    assert_eq!(encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"], "AES256");
+    let rules = properties["LifecycleConfiguration"]["Rules"].as_sequence().unwrap();
+    let expires: BTreeMap<String, u64> =
+        rules.iter().filter_map(|rule| Some((text(&rule["Prefix"]), rule["ExpirationInDays"].as_u64()?))).collect();
+    assert_eq!(expires, BTreeMap::from([("live/".to_owned(), 30), ("long/".to_owned(), 400)]));
+    let statement = &template["Resources"]["BodiesPolicy"]["Properties"]["PolicyDocument"]["Statement"][0];
+    assert_eq!((&statement["Effect"], &statement["Action"]), (&"Deny".into(), &"s3:*".into()));
+    assert_eq!(text(&statement["Condition"]["Bool"]["aws:SecureTransport"]), "false");
 }
 
 /// Accepting never needs a table; a window of keys does, and then the ingress may touch its own rows of it.
@@ -389,11 +416,12 @@ fn the_environment_is_small_and_known() {
         "aws.table",
         "aws.control",
         "aws.key_window",
-        "signing.secret",
-        "signing.previous",
         "aws.sequence",
         "aws.schedule_group",
         "aws.schedule_role",
+        "aws.bucket",
+        "signing.secret",
+        "signing.previous",
     ]
     .map(variable)
     .into();

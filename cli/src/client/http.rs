@@ -1,5 +1,6 @@
 //! The calls as HTTP/1.1 to a running server, with its problem documents read as errors.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -135,6 +136,26 @@ impl Http {
         let reason = if error.is_timeout() { "the time for it is over".to_owned() } else { reason };
         ClientError::Unanswered { server, reason }
     }
+}
+
+/// How long an upload may take: what a slow line needs for 25 MB.
+const UPLOAD: Duration = Duration::from_secs(120);
+
+/// Uploads a body to an address that was given for it. The address itself is the right to that: nobody's key or
+/// signature goes there.
+pub(super) async fn put(address: &str, headers: &BTreeMap<String, String>, body: Vec<u8>) -> Result<(), ClientError> {
+    let unusable = |what: String| ClientError::Unusable(format!("the address of the upload can't be used: {what}"));
+    let url = Url::parse(address).map_err(|error| unusable(error.to_string()))?;
+    let shown = url.host_str().unwrap_or_default().to_owned();
+    let client = client(HeaderMap::new(), &shown)?;
+    let door = Http { client, base: url.clone(), shown, keyed: false, signer: None };
+    let mut request = door.client.put(url).timeout(UPLOAD).body(body);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let answer = request.send().await.map_err(|error| door.failed(&error))?;
+    // S3 has nothing to say, and says a refusal in XML.
+    if answer.status().is_success() { Ok(()) } else { door.read(answer).await.map(drop) }
 }
 
 /// A client of HTTP as every call wants it, to one host.

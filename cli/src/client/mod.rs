@@ -12,8 +12,8 @@ pub(crate) use call::{Answer, Fields};
 pub(crate) use error::{ClientError, Refusal};
 pub(crate) use http::ServerUrl;
 pub(crate) use shapes::{
-    Attempt, BackupTaken, BatchAnswer, Cancelled, CancelledAll, Counted, DeadLetter, Fault, List, Message, Pause,
-    Queue, Receipt, Scope, TargetAnswer,
+    Attempt, BackupTaken, BatchAnswer, BodyPromise, Cancelled, CancelledAll, Counted, DeadLetter, Fault, List, Message,
+    Pause, Queue, Receipt, Scope, TargetAnswer,
 };
 
 use std::time::Duration;
@@ -68,6 +68,14 @@ impl Client {
     /// `POST /messages`.
     pub(crate) async fn send(&self, envelope: String) -> Result<Answer, ClientError> {
         self.ask(Call::new(Method::Post, &["messages"]).json(envelope)).await
+    }
+
+    /// `POST /bodies`, and the upload to the address that it answers: what a message names it by.
+    pub(crate) async fn upload(&self, body: Vec<u8>) -> Result<String, ClientError> {
+        let promise: BodyPromise =
+            self.ask(Call::new(Method::Post, &["bodies"]).json("{}".to_owned())).await?.read()?;
+        http::put(&promise.upload.url, &promise.upload.headers, body).await?;
+        Ok(promise.body_ref)
     }
 
     /// `POST /messages/batch` with lines of JSON.

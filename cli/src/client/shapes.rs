@@ -57,8 +57,16 @@ pub(crate) struct Message {
     pub(crate) ended_at: Option<String>,
     #[serde(default)]
     pub(crate) attempts: Vec<Attempt>,
+    pub(crate) body: Option<KeptBody>,
     pub(crate) answer: Option<TargetAnswer>,
     pub(crate) error: Option<Fault>,
+}
+
+/// A body that is kept beside the queue.
+#[derive(Debug, Deserialize)]
+pub(crate) struct KeptBody {
+    pub(crate) body_ref: String,
+    pub(crate) bytes: u64,
 }
 
 impl Message {
@@ -231,4 +239,20 @@ pub(crate) struct BackupTaken {
 
 const fn first() -> u32 {
     1
+}
+
+/// Where a body is uploaded to.
+#[derive(Debug, Deserialize)]
+pub(crate) struct BodyPromise {
+    /// What a message names it by.
+    pub(crate) body_ref: String,
+    pub(crate) upload: UploadAddress,
+}
+
+/// An address that takes a body once.
+#[derive(Debug, Deserialize)]
+pub(crate) struct UploadAddress {
+    pub(crate) url: String,
+    #[serde(default)]
+    pub(crate) headers: std::collections::BTreeMap<String, String>,
 }

@@ -10,6 +10,7 @@ use chaski_core::app::Ingress;
 use chaski_core::limits;
 use chaski_dynamodb::{ControlTable, Records};
 use chaski_operator::{Account, Stack, StackDesk};
+use chaski_signed::{S3, S3Bodies};
 use chaski_system::{SystemChance, SystemClock};
 use reqwest::header::HeaderMap;
 
@@ -49,10 +50,12 @@ impl StackDoor {
         let dynamodb = chaski_dynamodb::client(clients);
         let records = Records::new(dynamodb.clone(), stack.table.as_str());
         let control = stack.control.as_deref().map(|table| ControlTable::new(dynamodb, table));
+        let bucket = stack.bucket.as_deref().map(|name| S3::new(clients, name));
         let desk = StackDesk::new(&stack, clients.sqs(), records, control, clock);
+        let desk = desk.with_bodies(S3Bodies::new(bucket, clock));
         let queues = SqsQueues::new(clients.sqs(), stack.queues.clone(), clock);
         let ingress = Ingress::new(Arc::new(stack.settings), queues, clock, SystemChance);
-        let door = Door { body_bytes: limits::EVENT_BYTES, local: false };
+        let door = Door { body_bytes: limits::EVENT_BYTES, local: false, tls: true };
         Ok(Self { front, desk: Api::new(ingress, Some(desk), door), shown: format!("the stack {name}") })
     }
 
@@ -77,7 +80,7 @@ impl StackDoor {
 /// Whether it is a message that is sent.
 fn is_producers(call: &Call) -> bool {
     let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
-    call.method == Method::Post && matches!(path.as_slice(), ["messages"] | ["messages", "batch"])
+    call.method == Method::Post && matches!(path.as_slice(), ["messages"] | ["messages", "batch"] | ["bodies"])
 }
 
 /// The call as the API reads it.

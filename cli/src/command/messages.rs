@@ -144,6 +144,8 @@ pub(super) fn print(context: &Context, answer: &Answer) -> Result<(), Failure> {
     let now = when::now();
     let moment = |at: &Option<String>| at.as_deref().map(|at| time_and_distance(at, now)).unwrap_or_default();
     let waits = message.queue.as_deref().map(|queue| format!(", in {queue}")).unwrap_or_default();
+    let body = message.body.as_ref().map(|body| format!("{} bytes, kept as {}", body.bytes, body.body_ref));
+    let body = body.unwrap_or_default();
     let mut sheet = Sheet::default();
     sheet.field("id", &message.id);
     if message.generation > 1 {
@@ -157,6 +159,7 @@ pub(super) fn print(context: &Context, answer: &Answer) -> Result<(), Failure> {
         .field("tenant", &message.tenant)
         .field("producer", message.producer.as_deref().unwrap_or_default())
         .field("target", message.target.as_deref().unwrap_or_default())
+        .field("body", body)
         .field("route", format!("{}{waits}", message.route))
         .field("received", time_and_distance(&message.received_at, now))
         .field("next due", moment(&message.next_due))

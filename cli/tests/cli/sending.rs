@@ -1,7 +1,7 @@
 //! `chaski send`: one message by its fields, many as lines.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::common::{Asked, Server, Told, problem, told};
 use serde_json::{Value, json};
@@ -269,4 +269,34 @@ chaski: Forbidden (403): the key has no scope send
 Not accepted: lines 501-1000. The lines after that were not sent.
 ";
     assert_eq!(ran.err, wanted);
+}
+
+#[test]
+fn a_body_that_is_too_large_for_an_envelope_is_uploaded_first() {
+    let address = Arc::new(Mutex::new(String::new()));
+    let known = address.clone();
+    let server = Server::start(move |asked| match asked.line().as_str() {
+        "POST /bodies" => {
+            let url = format!("{}/bodies/a.b", known.lock().unwrap());
+            let upload = json!({"method": "PUT", "url": url, "headers": {"x-own": "1"}, "expires_at": "x"});
+            told(200, json!({"body_ref": "a.b", "upload": upload, "max_bytes": 25_000_000}).to_string())
+        }
+        "PUT /bodies/a.b" => told(200, r#"{"bytes":300002}"#),
+        _ => told(200, RECEIPT),
+    });
+    *address.lock().unwrap() = format!("http://{}", server.address);
+    let folder = tempfile::tempdir().unwrap();
+    let (file, body) = (folder.path().join("body"), format!("[\"{}\"]", "x".repeat(299_998)));
+    std::fs::write(&file, &body).unwrap();
+    let given = format!("@{}", file.display());
+    let out = server.run(&["send", "--subject", "s", "--url", "https://example.org/", "--body", &given]).quietly();
+    assert_eq!(out, "m1 accepted into messages-2\n");
+    let asked = server.asked();
+    let lines: Vec<String> = asked.iter().map(Asked::line).collect();
+    assert_eq!(lines, ["POST /bodies", "PUT /bodies/a.b", "POST /messages"]);
+    assert!(asked[1].body == body && asked[1].header("x-own") == Some("1"));
+    assert_eq!(asked[1].header("authorization"), None, "the address is the right to it");
+    let message =
+        json!({"url": "https://example.org/", "headers": {"content-type": "application/json"}, "body_ref": "a.b"});
+    assert_eq!(serde_json::from_str::<Value>(&asked[2].body).unwrap(), json!({"subject": "s", "message": message}));
 }

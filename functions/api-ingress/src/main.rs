@@ -5,7 +5,7 @@ use chaski_core::api::{Api, Door, NoDesk};
 use chaski_core::app::Ingress;
 use chaski_core::limits;
 use chaski_lambda::{ApiEvent, answer, start};
-use chaski_signed::{KeyRows, KeyWindow};
+use chaski_signed::{KeyRows, KeyWindow, S3, S3Bodies};
 use chaski_system::{SystemChance, SystemClock};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
@@ -21,8 +21,10 @@ async fn main() -> anyhow::Result<()> {
         let rows = KeyRows::new(&clients, settings.aws.control.as_str());
         KeyWindow::new(queues.leaving(KeyWindow::<SqsQueues, SystemClock>::TIME), rows, window, clock)
     };
-    let ingress = Ingress::new(settings, queues, clock, SystemChance);
-    let door = Door { body_bytes: limits::EVENT_BYTES, local: false };
+    let bucket = Some(settings.aws.bucket.as_str()).filter(|name| !name.is_empty());
+    let bodies = S3Bodies::new(bucket.map(|name| S3::new(&clients, name)), clock);
+    let ingress = Ingress::new(settings, queues, clock, SystemChance).with_bodies(bodies);
+    let door = Door { body_bytes: limits::EVENT_BYTES, local: false, tls: true };
     let api = Api::new(ingress, None::<NoDesk>, door);
     let handler = service_fn(|event: LambdaEvent<ApiEvent>| {
         let api = &api;

@@ -6,7 +6,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use chaski_aws::SqsQueues;
 use chaski_aws::sqs_event::{self, EventError};
 use chaski_core::app::Dispatcher;
-use chaski_core::ports::{Clock, Control, Settle, Target};
+use chaski_core::ports::{Bodies, Clock, Control, Settle, Target};
 use chaski_dynamodb::{Fetched, Waits};
 use lambda_runtime::Context;
 use tracing::Instrument;
@@ -24,8 +24,8 @@ pub struct Sources {
 ///
 /// # Errors
 /// The event can't be told apart into entries; the whole batch goes back.
-pub async fn handle_batch<T: Target, S: Settle, C: Clock, K: Control>(
-    dispatcher: &Dispatcher<T, S, C, K>,
+pub async fn handle_batch<T: Target, S: Settle, C: Clock, K: Control, B: Bodies>(
+    dispatcher: &Dispatcher<T, S, C, K, B>,
     sources: &Sources,
     event: SqsEvent,
     execution: &str,

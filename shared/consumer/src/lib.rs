@@ -12,6 +12,7 @@ use chaski_core::app::Dispatcher;
 use chaski_dynamodb::{AwsControl, AwsSettle, DeadLetters};
 use chaski_http::HttpTarget;
 use chaski_lambda::start;
+use chaski_signed::{S3, S3Bodies};
 use chaski_system::{SystemChance, SystemClock};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
@@ -34,7 +35,9 @@ pub async fn run(service: &'static str) -> anyhow::Result<()> {
     let control = AwsControl::new(table, clock, &SystemChance);
     let control = control.counting(settings.aws.sequence).breaking(settings.breaker);
     let target = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
-    let dispatcher = Dispatcher::new(settings, target, settle, clock, control);
+    let bucket = Some(settings.aws.bucket.as_str()).filter(|name| !name.is_empty());
+    let bodies = S3Bodies::new(bucket.map(|name| S3::new(&clients, name)), clock);
+    let dispatcher = Dispatcher::new(settings, target, settle, clock, control).with_bodies(bodies);
     let sources = Sources { queues, waits };
     let handler = service_fn(|event: LambdaEvent<SqsEvent>| {
         let (dispatcher, sources) = (&dispatcher, &sources);

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
+use crate::ports::Chance;
 use crate::time::Timestamp;
 
 /// The version of a UUID whose bytes are its maker's own business (RFC 9562).
@@ -76,6 +77,29 @@ pub fn keyed_id(producer: &str, key: &str, canonical: &[u8]) -> String {
     first_of(hash(&[producer.as_bytes(), key.as_bytes(), &body]))
 }
 
+/// A reference for a producer's upload, of chance: nobody can guess it, and no other producer can name it.
+#[must_use]
+pub fn body_reference(producer: &str, chance: &impl Chance) -> String {
+    let chance = [chance.ten_bytes(), chance.ten_bytes()].concat();
+    let chance = URL_SAFE_NO_PAD.encode(chance);
+    let owner = body_owner(producer, &chance);
+    format!("{chance}.{owner}")
+}
+
+/// Whether a reference may have been given to this producer.
+#[must_use]
+pub fn is_body_reference(reference: &str, producer: &str) -> bool {
+    let parts = reference.split_once('.').filter(|(chance, _)| chance.len() == BODY_CHANCE_CHARS);
+    parts.is_some_and(|(chance, owner)| owner == body_owner(producer, chance))
+}
+
+/// Twenty bytes in base64.
+const BODY_CHANCE_CHARS: usize = 27;
+
+fn body_owner(producer: &str, chance: &str) -> String {
+    digest(&[b"body", producer.as_bytes(), chance.as_bytes()])
+}
+
 /// The id of what is known by these parts: UUIDv8 from their SHA-256.
 #[must_use]
 pub fn named_id(parts: &[&str]) -> String {
@@ -116,6 +140,24 @@ mod tests {
         assert_eq!(base, dedup_id("a", 1, 1, 0));
         for other in [dedup_id("b", 1, 1, 0), dedup_id("a", 2, 1, 0), dedup_id("a", 1, 2, 0), dedup_id("a", 1, 1, 1)] {
             assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn an_upload_is_its_producer_s() {
+        struct Sevens;
+        impl Chance for Sevens {
+            fn ten_bytes(&self) -> [u8; 10] {
+                [7; 10]
+            }
+        }
+        let reference = body_reference("crm", &Sevens);
+        assert!(is_body_reference(&reference, "crm"), "{reference}");
+        assert!(reference.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)), "{reference}");
+        assert!(!is_body_reference(&reference, "erp"));
+        assert!(!is_body_reference(&reference.replace("Bw", "Bx"), "crm"));
+        for other in ["", ".", "0193f0a0-0000-7000-8000-000000000001", reference.trim_end_matches(|c| c != '.')] {
+            assert!(!is_body_reference(other, "crm"), "{other}");
         }
     }
 

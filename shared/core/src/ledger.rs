@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::envelope::{Envelope, Meta};
 use crate::flow::Flow;
 use crate::history::{AttemptRecord, ErrorRecord};
+use crate::ports::KeptBody;
 use crate::shown_target::shown_target_of;
 use crate::time::Timestamp;
 
@@ -93,6 +94,8 @@ pub struct Listing {
     pub received_at: Timestamp,
     /// The flow that its attempts belong to, for a home that keeps the flow beside the entry. Not listed.
     pub flow: Option<Flow>,
+    /// Its body, where that is kept beside the queue.
+    pub body: Option<KeptBody>,
 }
 
 impl Listing {
@@ -125,6 +128,7 @@ impl Listing {
             target_host,
             received_at: meta.received_at.unwrap_or(now),
             flow: envelope.options.flow.clone(),
+            body: KeptBody::of(&envelope.message.body),
         }
     }
 }

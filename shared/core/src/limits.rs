@@ -28,8 +28,13 @@ pub const UNKNOWN_FIELDS_BYTES: usize = 8_192;
 pub const OPTIONS_BYTES: usize = 16_384;
 /// How deep the JSON of one envelope may nest.
 pub const JSON_DEPTH: usize = 128;
-/// The body as the target gets it.
+/// The body as the target gets it, where it travels inside its envelope.
 pub const BODY_BYTES: usize = 262_144;
+/// The body as the target gets it, in a call. A larger one than [`BODY_BYTES`] is kept beside the queue. As base64 it
+/// leaves a sixth of a Lambda event to the rest of the call.
+pub const CALL_BODY_BYTES: usize = 4_000_000;
+/// The body as the target gets it, where the message names an upload.
+pub const LARGE_BODY_BYTES: usize = 25_000_000;
 /// The envelope as it travels, `meta` included.
 pub const ENVELOPE_BYTES: usize = 524_288;
 /// Envelopes of one batch.

@@ -1,5 +1,8 @@
 //! The full check of a store: what is damaged, and what is out of balance.
 
+mod bodies;
+mod held;
+
 use std::path::Path;
 
 use chaski_core::ledger::MessageState;
@@ -74,8 +77,13 @@ pub fn examine(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<Report, 
     rows(&connection, &mut report, "dead_letters", &letters, 21, &|row| Ok(LetterRow::read(row)?.1));
     progress("attempts");
     rows(&connection, &mut report, "attempts of message", ATTEMPT_COLUMNS, 0, &|row| Ok(AttemptRow::read(row)?.1));
+    progress("bodies");
+    bodies::examine(&connection, &mut report);
     progress("balance");
     balance(&connection, &mut report);
+    if let Err(error) = held::examine(&connection, &mut report) {
+        report.find("entries", format!("what is held can't be examined: {error}"));
+    }
     if let Err(error) = finds(&connection, &mut report) {
         report.find("finds", format!("can't be compared: {error}"));
     }

@@ -26,4 +26,4 @@ pub use error::{OpenError, StoreError};
 pub use folder::{DATABASE, Folder};
 pub use repair::{Repaired, repair};
 pub use schedule::Pressure;
-pub use store::{Options, Store};
+pub use store::{Options, ReceiveError, Receiving, Store};

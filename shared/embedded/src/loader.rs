@@ -91,7 +91,7 @@ impl Loader<'_> {
             let wants = self.wait();
             let now = self.shared.clock.now();
             let looks = self.looks_for_due(now);
-            self.shared.schedule().begin_reading();
+            self.begin(wants.round);
             // One snapshot: with each new one SQLite forgets the pages that it has read.
             self.connection.prepare_cached("BEGIN")?.execute([])?;
             self.lap(wants, looks, now)?;
@@ -101,6 +101,17 @@ impl Loader<'_> {
             self.shared.ready.notify_waiters();
         }
         Ok(())
+    }
+
+    /// From here on changes note themselves. A round begins before its snapshot: a line that is spilled between the two
+    /// is not met in it.
+    fn begin(&mut self, round: bool) {
+        let mut schedule = self.shared.schedule();
+        if round && self.round.is_none() {
+            schedule.begin_round();
+            self.round = Some(i64::MIN);
+        }
+        schedule.begin_reading();
     }
 
     /// Whether what fell due is looked for. What is written from here on notes itself: the snapshot is later than this.
@@ -207,13 +218,7 @@ impl Loader<'_> {
 
     /// Goes on with the round over all lines, as long as there is room.
     fn go_round(&mut self, now: Millis) -> rusqlite::Result<()> {
-        let mut at = match self.round {
-            Some(at) => at,
-            None => {
-                self.shared.schedule().begin_round();
-                i64::MIN
-            }
-        };
+        let Some(mut at) = self.round else { return Ok(()) };
         self.last_round = now;
         for _ in 0..ROUND_STEP {
             if !self.shared.schedule().goes_round() {

@@ -14,8 +14,8 @@ use rusqlite::{Connection, params};
 use crate::finds;
 use crate::look::Readers;
 use crate::schedule::Millis;
-use crate::store::{Shared, millis};
-use crate::writer::{Desk, DropPages, Fold, Index, LookForRoom, PURGE_ROWS, Purge, is_damage};
+use crate::store::{Shared, UPLOAD, millis};
+use crate::writer::{Desk, DropPages, Fold, Index, LookForRoom, PURGE_ROWS, Purge, Sweep, is_damage};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
@@ -88,7 +88,7 @@ impl Keeper<'_> {
             let is_time = purged.is_none_or(|(at, took)| at.elapsed() >= PURGE.max(took * PURGE_PART));
             if is_time && self.shared.is_taking().is_ok() {
                 let began = Instant::now();
-                if self.purge()?.is_none() {
+                if self.purge()?.is_none() || self.sweep().is_none() {
                     return Ok(());
                 }
                 purged = Some((Instant::now(), began.elapsed()));
@@ -161,6 +161,24 @@ impl Keeper<'_> {
             return self.give_back_pages();
         }
         Ok(Some(()))
+    }
+
+    /// Deletes bodies that no message has, piece by piece; `None` when the store has ended.
+    fn sweep(&self) -> Option<()> {
+        let before = self.shared.clock.now() - millis(UPLOAD);
+        while !self.shared.is_closing() {
+            let began = Instant::now();
+            let (reply, told) = channel();
+            self.desk.hand_in(Sweep::new(before, reply), self.shared);
+            if told.recv().ok()? == 0 {
+                return Some(());
+            }
+            if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_BYTES) {
+                self.fold();
+            }
+            std::thread::park_timeout(began.elapsed());
+        }
+        Some(())
     }
 
     fn find(&self, sql: &str, above: i64, before: Millis) -> rusqlite::Result<Vec<i64>> {

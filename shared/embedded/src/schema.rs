@@ -50,6 +50,16 @@ CREATE TABLE dead_letters (
 
 CREATE TABLE moves (dedup TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
+CREATE TABLE sequences (grp TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE bodies (
+    no INTEGER PRIMARY KEY, reference TEXT NOT NULL, bytes INTEGER NOT NULL, pieces INTEGER NOT NULL,
+    sum INTEGER NOT NULL, state INTEGER NOT NULL, message INTEGER, at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE body_pieces (
+    no INTEGER PRIMARY KEY, size INTEGER NOT NULL, sum INTEGER NOT NULL, bytes BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE pauses (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL, tenant TEXT NOT NULL, created_at INTEGER NOT NULL,
     UNIQUE (kind, value, tenant)
@@ -68,6 +78,9 @@ CREATE INDEX dead_letters_order ON dead_letters (accepted_no, no);
 CREATE INDEX dead_letters_subject ON dead_letters (subject, entry_sent_at, no) WHERE subject IS NOT NULL;
 CREATE INDEX dead_letters_host ON dead_letters (host, entry_sent_at, no) WHERE host IS NOT NULL;
 CREATE INDEX moves_at ON moves (at);
+CREATE UNIQUE INDEX bodies_reference ON bodies (reference) WHERE state IN (0, 2);
+CREATE INDEX bodies_message ON bodies (message) WHERE message IS NOT NULL;
+CREATE INDEX bodies_loose ON bodies (at) WHERE message IS NULL;
 ";
 
 /// Whether the file has all the tables and look-ups, as they are made. What somebody has added does not count.

@@ -6,6 +6,7 @@
 mod answer;
 mod deadline;
 mod errors;
+mod payload;
 mod pool;
 mod request;
 mod resolver;

@@ -4,9 +4,11 @@
 use chaski_core::guard::{Guard, check_url};
 use chaski_core::headers::{is_token, is_value};
 use chaski_core::limits::HEADER_NAME_BYTES;
-use chaski_core::ports::{CallError, Outgoing};
+use chaski_core::ports::{CallError, Outgoing, Payload};
 use reqwest::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use reqwest::{Body, Method, Request};
+
+use crate::payload::Streamed;
 
 /// Headers that frame the request or belong to the connection: the client writes them itself. A second one of
 /// these, or another's, is how one request is smuggled inside another.
@@ -30,11 +32,14 @@ pub(crate) fn build(outgoing: Outgoing) -> Result<Request, CallError> {
         let (name, value) = header(name, value)?;
         request.headers_mut().append(name, value);
     }
-    if !outgoing.body.is_empty() {
-        *request.body_mut() = Some(Body::from(outgoing.body));
-    } else if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
-        // RFC 9110, 8.6: where a method expects content, its absence is said. Some servers answer 411 otherwise.
-        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
+    match outgoing.body {
+        Payload::Opened(body) if body.bytes > 0 => *request.body_mut() = Some(Body::wrap(Streamed::new(body))),
+        Payload::Bytes(bytes) if !bytes.is_empty() => *request.body_mut() = Some(Body::from(bytes)),
+        _ if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) => {
+            // RFC 9110, 8.6: where a method expects content, its absence is said. Some servers answer 411 otherwise.
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
+        }
+        _ => {}
     }
     Ok(request)
 }

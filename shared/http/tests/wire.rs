@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
 use chaski_core::guard::check_url_text;
-use chaski_core::ports::Outgoing;
+use chaski_core::ports::{BodyError, CallError, OpenBody, Outgoing, Payload};
 use common::{AMPLE, Hostile, answering, attempt, client, header, is_blocked, post, target};
 use proptest::prelude::*;
 
@@ -35,7 +35,7 @@ async fn the_request_is_written_as_the_message_says() {
         url: hostile.url("/a%20b/?q=%7B1%7D&x={2}#fragment").parse().unwrap(),
         method: "PATCH".to_owned(),
         headers: headers(&[("X-B", "2"), ("x-a", "ñ"), ("X-B", "1"), ("User-Agent", "mine"), ("X-Empty", "")]),
-        body: b"\0\xff{}".to_vec(),
+        body: b"\0\xff{}".to_vec().into(),
     };
     attempt(&client(), sent, AMPLE).await.unwrap();
     let (head, body) = requests.recv_timeout(AMPLE).unwrap();
@@ -148,5 +148,26 @@ fn a_proxy_in_the_environment_is_ignored() {
 async fn the_child_that_has_a_proxy() {
     if let Ok(url) = std::env::var("CHASKI_TEST_TARGET") {
         attempt(&client(), post(&url, "x"), AMPLE).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_comes_in_pieces_has_its_length_and_never_another_one() {
+    let (hostile, requests) = recorder();
+    let opened = |bytes: u64, pieces: Vec<Result<Vec<u8>, BodyError>>| {
+        let body = OpenBody { bytes, pieces: Box::pin(futures_util::stream::iter(pieces)) };
+        Outgoing { body: Payload::Opened(body), ..post(&hostile.url("/"), "") }
+    };
+    attempt(&client(), opened(7, vec![Ok(b"one".to_vec()), Ok(b" two".to_vec())]), AMPLE).await.unwrap();
+    let (head, body) = requests.recv_timeout(AMPLE).unwrap();
+    assert!(head.contains("content-length: 7\r\n") && !head.contains("transfer-encoding"), "{head}");
+    assert_eq!(body, b"one two");
+    attempt(&client(), opened(0, Vec::new()), AMPLE).await.unwrap();
+    assert!(requests.recv_timeout(AMPLE).unwrap().0.contains("content-length: 0\r\n"));
+    // Too few, too many, damaged: the target is left without the end, and the attempt has failed.
+    let damaged = Err(BodyError::Gone("damaged".to_owned()));
+    for pieces in [vec![Ok(vec![7; 3])], vec![Ok(vec![7; 9])], vec![Ok(vec![7; 3]), damaged]] {
+        let told = attempt(&client(), opened(7, pieces), AMPLE).await;
+        assert!(matches!(&told, Err(CallError::Connection(_))), "{told:?}");
     }
 }

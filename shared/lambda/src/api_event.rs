@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chaski_core::api::{self, Api, NoDesk, Request, Response};
-use chaski_core::ports::{Chance, Clock, Enqueue};
+use chaski_core::ports::{Bodies, Chance, Clock, Enqueue};
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
@@ -84,11 +84,12 @@ impl ApiEvent {
 
 /// Answers an event, within a span that names the invocation and the request on every line. A function that is
 /// open to producers has no desk: it can neither read nor replay.
-pub async fn answer<E, C, R>(api: &Api<E, C, R, NoDesk>, event: ApiEvent, execution: &str) -> ApiAnswer
+pub async fn answer<E, C, R, B>(api: &Api<E, C, R, NoDesk, B>, event: ApiEvent, execution: &str) -> ApiAnswer
 where
     E: Enqueue,
     C: Clock,
     R: Chance,
+    B: Bodies,
 {
     let request = event.into_request();
     let span = tracing::info_span!("invocation", faas.execution = execution, http.request.id = request.id());

@@ -11,9 +11,12 @@ use chaski_aws::{SqsQueues, describe};
 use chaski_core::filter::{Listed, MessageFilter, Page, Whose};
 use chaski_core::ledger::{KeptAnswer, Listing, MessageRecord, MessageState};
 use chaski_core::orders::Orders;
-use chaski_core::ports::{Backup, CancelCount, Cancelled, Clock, DeskError, Ledger, QueueRecord, Queues, Vitals};
+use chaski_core::ports::{
+    Backup, CancelCount, Cancelled, Clock, DeskError, KeptBody, Ledger, QueueRecord, Queues, Vitals,
+};
 use chaski_core::queue::{QueueName, Tier};
 use chaski_dynamodb::{ControlTable, Record, Records};
+use chaski_signed::S3Bodies;
 use futures_util::future::try_join_all;
 
 use crate::snapshot::Snapshot;
@@ -34,6 +37,7 @@ pub struct StackDesk<C> {
     pub(crate) queues: SqsQueues,
     pub(crate) records: Records,
     pub(crate) control: Option<ControlTable>,
+    pub(crate) bodies: Option<S3Bodies<C>>,
     /// All tenants there are; not known where producers are configured.
     pub(crate) tenants: Option<Vec<String>>,
     pub(crate) clock: C,
@@ -59,12 +63,19 @@ impl<C: Clock + Clone + 'static> StackDesk<C> {
             sqs,
             records,
             control,
+            bodies: None,
             clock,
         }
     }
 }
 
 impl<C: Clock> StackDesk<C> {
+    /// The same, with the place where the stack keeps large bodies.
+    #[must_use]
+    pub fn with_bodies(self, bodies: S3Bodies<C>) -> Self {
+        Self { bodies: Some(bodies), ..self }
+    }
+
     pub(crate) fn noted(&self) -> MutexGuard<'_, Option<Snapshot>> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -173,6 +184,7 @@ fn dead(record: Record) -> MessageRecord {
             producer: letter.producer.unwrap_or_default(),
             subject: letter.subject.unwrap_or_default(),
             client: letter.client,
+            body: envelope.as_ref().and_then(|envelope| KeptBody::of(&envelope.message.body)),
             labels: envelope.map(|envelope| envelope.labels).unwrap_or_default(),
             route: meta.route.unwrap_or_default(),
             target: letter.target,

@@ -1,11 +1,13 @@
 //! The dead letters of a stack, as the core asks for them.
 
 use chaski_core::dead_letter::DeadLetter;
+use chaski_core::envelope::{Body, Envelope};
 use chaski_core::filter::{DeadLetterFilter, ErrorFilter, Listed, Page, Whose};
 use chaski_core::identity;
-use chaski_core::ports::{Buried, Clock, DeadLetters, DeskError, Enqueue, Entry, Replayed};
+use chaski_core::ports::{BodyError, Buried, Clock, DeadLetters, DeskError, Enqueue, Entry, Replayed};
 use chaski_core::time::Timestamp;
 use chaski_dynamodb::{Key, Marked, Record, SENDING_HOLDS};
+use chaski_signed::S3Bodies;
 use futures_util::future::try_join_all;
 
 use crate::desk::StackDesk;
@@ -74,7 +76,14 @@ impl<C: Clock> StackDesk<C> {
     }
 
     async fn send(&self, key: &Key, entry: &Entry, marked_at: Timestamp) -> Result<Replayed, DeskError> {
-        if let Err(error) = self.queues.enqueue(entry.clone()).await {
+        let revived = match self.revived(entry).await {
+            Ok(revived) => revived,
+            Err(error) => {
+                self.records.release(key, marked_at).await?;
+                return Err(error);
+            }
+        };
+        if let Err(error) = self.queues.enqueue(revived).await {
             self.records.release(key, marked_at).await?;
             return Err(DeskError::Platform {
                 denied: error.to_string().contains("AccessDenied"),
@@ -84,6 +93,40 @@ impl<C: Clock> StackDesk<C> {
         // An error here leaves the letter to be sent twice, which the queue knows for five minutes.
         self.records.confirm(key, marked_at).await?;
         Ok(Replayed::Sent)
+    }
+}
+
+impl<C: Clock> StackDesk<C> {
+    /// The entry with its body where a message's on its way is kept: the dead letter's own stays with it.
+    async fn revived(&self, entry: &Entry) -> Result<Entry, DeskError> {
+        let Ok(mut envelope) = Envelope::read(&entry.body) else { return Ok(entry.clone()) };
+        let Body::Aside(aside) = &mut envelope.message.body else { return Ok(entry.clone()) };
+        let (id, generation) =
+            envelope.meta.as_ref().map(|meta| (meta.id.clone(), meta.generation)).unwrap_or_default();
+        aside.reference = self.bodies()?.revive(&aside.reference, &id, generation).await.map_err(of_body)?;
+        Ok(Entry { body: envelope.to_wire(), ..entry.clone() })
+    }
+
+    /// Deletes the body that goes with a dead letter. Before the record: what fails here can be done again.
+    async fn forget_body(&self, letter: &DeadLetter) -> Result<(), DeskError> {
+        let envelope = std::str::from_utf8(&letter.message).ok().and_then(|text| Envelope::read(text).ok());
+        match envelope.map(|envelope| envelope.message.body) {
+            Some(Body::Aside(aside)) => self.bodies()?.forget(&aside.reference).await.map_err(of_body),
+            _ => Ok(()),
+        }
+    }
+
+    fn bodies(&self) -> Result<&S3Bodies<C>, DeskError> {
+        self.bodies.as_ref().ok_or_else(|| DeskError::Refused("the stack names no bucket of bodies".to_owned()))
+    }
+}
+
+/// Whether the operator lacks the rights stands in S3's words.
+fn of_body(error: BodyError) -> DeskError {
+    let words = error.to_string();
+    match error {
+        BodyError::Gone(_) => DeskError::Refused(words),
+        _ => DeskError::Platform { denied: words.contains("AccessDenied"), words },
     }
 }
 
@@ -154,6 +197,7 @@ impl<C: Clock> DeadLetters for StackDesk<C> {
 
     async fn delete(&self, id: &str, generation: u32, whose: &Whose) -> Result<bool, DeskError> {
         let Some(record) = self.record(id, Some(generation), whose).await? else { return Ok(false) };
+        self.forget_body(&record.letter).await?;
         self.records.delete(&record).await?;
         Ok(true)
     }

@@ -57,6 +57,8 @@ pub struct Stack {
     pub table: String,
     /// The control table; a stack of an earlier version has none.
     pub control: Option<String>,
+    /// The bucket of large bodies; a stack of an earlier version has none.
+    pub bucket: Option<String>,
     /// The settings that a replay looks at: the routes, as they were deployed.
     pub settings: Settings,
 }
@@ -105,6 +107,7 @@ impl Stack {
             queues: QueuePrefix::new(output("QueuePrefix")?),
             table: output("TableName")?,
             control: outputs.get("ControlTableName").cloned(),
+            bucket: outputs.get("BodiesBucketName").cloned(),
             settings,
         })
     }

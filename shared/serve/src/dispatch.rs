@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaski_core::app::Dispatcher;
-use chaski_core::ports::{Clock, NoControl, Settle, Target};
+use chaski_core::ports::{Clock, Settle, Target};
 use chaski_embedded::Store;
 use chaski_system::SystemClock;
 use futures_util::FutureExt;
@@ -23,7 +23,7 @@ const REST: Duration = Duration::from_millis(500);
 /// beat, so health tells of it.
 pub(crate) async fn keep<T, S>(
     store: Store,
-    dispatcher: Arc<Dispatcher<T, S, SystemClock, NoControl>>,
+    dispatcher: Arc<Dispatcher<T, S, SystemClock, Store, Store>>,
     clock: SystemClock,
     beat: Arc<Beat>,
 ) where
@@ -42,7 +42,7 @@ pub(crate) async fn keep<T, S>(
 /// Leases entry by entry for ever; each is handled by a task of its own.
 async fn run<T, S>(
     store: &Store,
-    dispatcher: &Arc<Dispatcher<T, S, SystemClock, NoControl>>,
+    dispatcher: &Arc<Dispatcher<T, S, SystemClock, Store, Store>>,
     clock: SystemClock,
     beat: &Beat,
 ) where

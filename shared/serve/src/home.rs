@@ -34,7 +34,7 @@ impl Vitals for Home {
 
     async fn metrics(&self) -> Option<String> {
         let queues = self.store.queues().await.unwrap_or_default();
-        Some(self.metrics.text(&queues, self.store.in_flight()))
+        Some(self.metrics.text(&queues, self.store.in_flight(), &self.store.pressure()))
     }
 }
 

@@ -7,6 +7,7 @@ use chaski_core::ports::{
     Beside, Enqueue, EnqueueError, Entry, Leased, QueueRecord, Settle, SettleError, Settlement, Taken,
 };
 use chaski_core::queue::QueueName;
+use chaski_embedded::Pressure;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     process_collector::ProcessCollector,
@@ -36,6 +37,8 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     connections: IntGauge,
+    open_breakers: IntGauge,
+    gate_waits: IntCounterVec,
 }
 
 impl Metrics {
@@ -96,6 +99,8 @@ impl Metrics {
                 &HTTP_BUCKETS,
             )?,
             connections: one("chaski_connections", "Open connections to the API")?,
+            open_breakers: one("chaski_open_breakers", "Target hosts that keep failing, whose attempts wait")?,
+            gate_waits: counter("chaski_gate_waits_total", "Lines that had to wait, by what for", &["gate"])?,
             registry,
         };
         let build =
@@ -121,7 +126,7 @@ impl Metrics {
     }
 
     /// Everything in Prometheus' text format.
-    pub(crate) fn text(&self, queues: &[QueueRecord], in_flight: usize) -> String {
+    pub(crate) fn text(&self, queues: &[QueueRecord], in_flight: usize, pressure: &Pressure) -> String {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         for record in queues {
             let queue = record.queue.to_string();
@@ -132,6 +137,11 @@ impl Metrics {
         let overdue = queues.iter().map(|record| record.depth.saturating_sub(record.delayed + record.in_flight)).sum();
         self.overdue.set(whole(overdue));
         self.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
+        self.open_breakers.set(i64::try_from(pressure.open_breakers).unwrap_or(i64::MAX));
+        for (gate, waits) in &pressure.waits {
+            let counter = self.gate_waits.with_label_values(&[*gate]);
+            counter.inc_by(waits.saturating_sub(counter.get()));
+        }
         let mut text = Vec::new();
         // Writing to a vector can't fail.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);

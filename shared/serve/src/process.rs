@@ -8,7 +8,6 @@ use std::time::Duration;
 use chaski_core::api::{Api, Door};
 use chaski_core::app::{Dispatcher, Ingress};
 use chaski_core::limits;
-use chaski_core::ports::NoControl;
 use chaski_core::settings::Settings;
 use chaski_embedded::{Options, Store};
 use chaski_http::HttpTarget;
@@ -120,13 +119,18 @@ impl Running {
         let ending = Ending::new();
         let target = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
         let counted = || Counted { inner: store.clone(), metrics: metrics.clone() };
-        let dispatcher = Arc::new(Dispatcher::new(settings.clone(), target, counted(), clock, NoControl));
-        let ingress = Ingress::new(settings.clone(), counted(), clock, SystemChance);
+        let dispatcher = Dispatcher::new(settings.clone(), target, counted(), clock, store.clone());
+        let dispatcher = Arc::new(dispatcher.with_bodies(store.clone()));
+        let ingress = Ingress::new(settings.clone(), counted(), clock, SystemChance).with_bodies(store.clone());
         let home =
             Home { store: store.clone(), metrics: metrics.clone(), beats: beats.clone(), ending: ending.clone() };
-        let api = Api::new(ingress, Some(home), Door { body_bytes: limits::SERVE_BATCH_BYTES, local: true });
+        let door = Door { body_bytes: limits::SERVE_BATCH_BYTES, local: true, tls: acceptor.is_some() };
+        let api = Api::new(ingress, Some(home), door);
         let limits = settings.serve.limits;
-        let server = Server::new(api, Frame { limits, patience, metrics, acceptor, ending: ending.clone() });
+        let server = Server::new(
+            api,
+            Frame { store: store.clone(), limits, patience, metrics, acceptor, ending: ending.clone() },
+        );
         let attempts = dispatch::keep(store.clone(), dispatcher, clock, beats.dispatch.clone());
         Ok(Self {
             dispatching: Aside::start("dispatch", attempts).map_err(ServeError::System)?,

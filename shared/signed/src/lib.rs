@@ -1,9 +1,10 @@
 //! Signed calls to AWS's services for which an SDK would be megabytes in a function that starts cold.
 //!
 //! [`Signer`] signs (Signature Version 4), [`Service`] makes a call with a deadline and bounded tries over the
-//! connections of `chaski-aws`; [`S3`], [`DynamoDb`] and [`Scheduler`] are what Chaski asks of the three, and
-//! [`KeyWindow`] knows idempotency keys for longer than SQS does.
+//! connections of `chaski-aws`; [`S3`], [`DynamoDb`] and [`Scheduler`] are what Chaski asks of the three,
+//! [`S3Bodies`] keeps large bodies, and [`KeyWindow`] knows idempotency keys for longer than SQS does.
 
+mod bodies;
 mod dynamodb;
 mod error;
 mod key_rows;
@@ -16,6 +17,7 @@ mod signer;
 #[cfg(test)]
 mod testing;
 
+pub use bodies::S3Bodies;
 pub use dynamodb::DynamoDb;
 pub use error::SignedError;
 pub use key_rows::KeyRows;

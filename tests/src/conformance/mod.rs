@@ -8,6 +8,7 @@ pub mod dedup;
 pub mod delivery;
 pub mod foreign;
 pub mod line;
+pub mod orders;
 pub mod retry;
 pub mod storm;
 pub mod strict;

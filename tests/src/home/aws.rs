@@ -14,11 +14,12 @@ use anyhow::Context;
 use chaski_aws::{Clients, QueuePrefix, SqsQueues};
 use chaski_consumer::Sources;
 use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
-use chaski_core::ports::{Beside, Clock, Enqueue, Entry, Leased, Settle, Settlement};
+use chaski_core::ports::{Beside, Enqueue, Entry, Leased, Ledger, Pauses, Settle, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::settings::Settings;
-use chaski_dynamodb::{AwsControl, AwsSettle, ControlTable, DeadLetters, Waits};
+use chaski_dynamodb::{AwsControl, AwsSettle, ControlTable, DeadLetters, Records, Waits};
+use chaski_operator::{Stack, StackDesk};
 use chaski_signed::Scheduler;
 use chaski_system::SystemChance;
 
@@ -43,6 +44,7 @@ pub struct AwsHome {
     settle: AwsSettle,
     queues: SqsQueues,
     sources: Sources,
+    desk: StackDesk<StoryClock>,
     prefix: QueuePrefix,
     clock: StoryClock,
     target: Script,
@@ -53,7 +55,7 @@ pub struct AwsHome {
 }
 
 impl AwsHome {
-    /// Makes its queues and its table, whose names begin with `name`. They go when the local AWS is ended.
+    /// Makes its queues and its tables, whose names begin with `name`. They go when the local AWS is ended.
     ///
     /// # Errors
     /// No local AWS is up; says how to start one.
@@ -71,17 +73,30 @@ impl AwsHome {
         let clock = StoryClock::start();
         let queues = SqsQueues::new(clients.sqs(), prefix.clone(), clock.clone());
         let behind = SqsQueues::new(back.sqs(), prefix.clone(), clock.clone());
-        let table = ControlTable::new(chaski_dynamodb::client(&back), places.control());
-        let waits = Waits::new(table.clone(), places.schedules(Scheduler::new(&back)));
+        let dynamodb = chaski_dynamodb::client(&clients);
+        let control = ControlTable::new(dynamodb.clone(), places.control());
+        let waits = Waits::new(control.clone(), places.schedules(Scheduler::new(&clients)));
         let settle = AwsSettle::new(behind.clone(), DeadLetters::new(chaski_dynamodb::client(&back), places.table()))
-            .remembering(Some(table.clone()))
+            .remembering(Some(control.clone()))
             .scheduling(Some(waits.clone()));
         let target = Script::default();
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
-            let control = AwsControl::new(Some(table.clone()), clock.clone(), &SystemChance).counting(true);
+            // Each function is a process, and reads for itself.
+            let control = AwsControl::new(Some(control.clone()), clock.clone(), &SystemChance).counting(true);
             Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), control)
         };
+        let stack = Stack {
+            api_url: String::new(),
+            keyed: false,
+            queues: prefix.clone(),
+            table: places.table(),
+            control: Some(places.control()),
+            bucket: None,
+            settings: Settings::clone(&settings),
+        };
+        let records = Records::new(dynamodb, places.table());
+        let desk = StackDesk::new(&stack, clients.sqs(), records, Some(control.clone()), clock.clone());
         let ingress_queues = SqsQueues::new(front.sqs(), prefix.clone(), clock.clone());
         Ok(Self {
             ingress: Ingress::new(settings.clone(), ingress_queues, clock.clone(), SystemChance),
@@ -90,6 +105,7 @@ impl AwsHome {
             settle,
             queues,
             sources: Sources { queues: behind, waits: Some(waits) },
+            desk,
             prefix,
             clock,
             target,
@@ -108,13 +124,20 @@ impl AwsHome {
         self.places.all_schedules().await
     }
 
-    /// Does what a schedule does when its time has come, which is put forward to that.
+    /// Does what a schedule does when its time has come, whether it has or not.
     ///
     /// # Errors
     /// Its queue does not take it.
     pub async fn fire(&self, schedule: &Schedule) -> anyhow::Result<()> {
-        self.clock.put_forward(schedule.at.since(self.clock.now()));
         self.places.fire(schedule).await
+    }
+
+    /// The keys of the control table's rows.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub async fn rows(&self) -> anyhow::Result<Vec<String>> {
+        self.places.rows().await
     }
 
     /// The clock of everything in it but the local AWS.
@@ -157,6 +180,10 @@ impl Home for AwsHome {
 
     fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    fn desk(&self) -> &(impl Ledger + Pauses) {
+        &self.desk
     }
 
     async fn accept(&self, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {

@@ -10,7 +10,7 @@ use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
 use chaski_core::envelope::Envelope;
 use chaski_core::filter::{DeadLetterFilter, Page, Whose};
 use chaski_core::ports::{
-    Beside, Clock, DeadLetters, Enqueue, EnqueueError, Entry, Leased, NoControl, Queues, Settle, SettleError,
+    Beside, Clock, DeadLetters, Enqueue, EnqueueError, Entry, Leased, Ledger, Pauses, Queues, Settle, SettleError,
     Settlement, Taken,
 };
 use chaski_core::problem::Problem;
@@ -31,7 +31,7 @@ const TURN: usize = 10;
 pub struct EmbeddedHome {
     store: Store,
     ingress: Ingress<FaultyQueues, SystemClock, SystemChance>,
-    dispatcher: Dispatcher<Script, FaultySettle<ScriptedSettle>, SystemClock, NoControl>,
+    dispatcher: Dispatcher<Script, FaultySettle<ScriptedSettle>, SystemClock, Store>,
     clock: SystemClock,
     target: Script,
     faults: Faults,
@@ -57,7 +57,7 @@ impl EmbeddedHome {
         let queues = FaultyQueues { store: store.clone(), faults: faults.clone() };
         Ok(Self {
             ingress: Ingress::new(settings.clone(), queues, clock, SystemChance),
-            dispatcher: Dispatcher::new(settings, target.clone(), settle, clock, NoControl),
+            dispatcher: Dispatcher::new(settings, target.clone(), settle, clock, store.clone()),
             store,
             clock,
             target,
@@ -96,6 +96,10 @@ impl Home for EmbeddedHome {
 
     fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    fn desk(&self) -> &(impl Ledger + Pauses) {
+        &self.store
     }
 
     async fn accept(&self, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {

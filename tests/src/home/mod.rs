@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use chaski_core::app::Receipt;
 use chaski_core::identity;
-use chaski_core::ports::{Entry, Leased, Settlement};
+use chaski_core::ports::{Entry, Leased, Ledger, Pauses, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::retry::TierDelays;
@@ -152,6 +152,9 @@ pub trait Home {
 
     /// What breaks, and when.
     fn faults(&self) -> &Faults;
+
+    /// Where an operator pauses and cancels.
+    fn desk(&self) -> &(impl Ledger + Pauses);
 
     /// Takes messages in through the use case, all in one call; the answers in their order.
     fn accept(&self, messages: &[Message]) -> impl Future<Output = Vec<Result<Receipt, Problem>>>;

@@ -29,6 +29,8 @@ pub struct Attempt {
     pub number: u32,
     /// The message's generation.
     pub generation: u32,
+    /// Its number in its line, as it was told.
+    pub sequence: String,
     /// What the target was told to do.
     pub path: String,
     /// The body.
@@ -90,14 +92,18 @@ impl Target for Script {
             "/flaky" => flaky(&header("chaski-id"), number),
             path => path.trim_start_matches('/').parse().unwrap_or(404),
         };
+        let [id, subject, generation, sequence] =
+            ["chaski-id", "chaski-subject", "chaski-generation", "chaski-sequence"].map(header);
+        let body = request.body.read().await.map_err(|error| CallError::Connection(error.to_string()))?;
         self.note(Attempt {
             at: Instant::now(),
-            id: header("chaski-id"),
-            subject: header("chaski-subject"),
+            id,
+            subject,
             number,
-            generation: header("chaski-generation").parse().unwrap_or(0),
+            generation: generation.parse().unwrap_or(0),
+            sequence,
             path: path.clone(),
-            body: request.body,
+            body,
             status,
         });
         match path.as_str() {

@@ -18,6 +18,7 @@ struct Description {
     region: String,
     queue_prefix: String,
     table: String,
+    control_table: String,
     functions: BTreeMap<String, String>,
     log_groups: BTreeMap<String, String>,
 }
@@ -52,7 +53,34 @@ impl Stack {
     /// The URL of a queue, by its short name.
     #[must_use]
     pub fn queue_url(&self, name: &str) -> String {
-        format!("{}{name}.fifo", self.description.queue_prefix)
+        // What waits for its time stands in no line.
+        let suffix = if name.starts_with("wake") { "" } else { ".fifo" };
+        format!("{}{name}{suffix}", self.description.queue_prefix)
+    }
+
+    /// The control table's name.
+    #[must_use]
+    pub fn control_table(&self) -> &str {
+        &self.description.control_table
+    }
+
+    /// The schedules of the stack, as EventBridge Scheduler describes each.
+    ///
+    /// # Errors
+    /// It can't be asked.
+    pub async fn schedules(&self) -> anyhow::Result<Vec<Value>> {
+        let ask = async |path: String| {
+            let answer = self.aws.send("scheduler", "GET", &path, &[], String::new(), true).await?;
+            anyhow::ensure!(answer.status == 200, "{path} was answered {}: {}", answer.status, answer.body);
+            anyhow::Ok(answer.json())
+        };
+        let group = self.name();
+        let list = ask(format!("/schedules?ScheduleGroup={group}&MaxResults=1000")).await?;
+        let mut found = Vec::new();
+        for name in list["Schedules"].as_array().into_iter().flatten().filter_map(|one| one["Name"].as_str()) {
+            found.push(ask(format!("/schedules/{name}?groupName={group}")).await?);
+        }
+        Ok(found)
     }
 
     /// The function's deployed name.
@@ -126,7 +154,11 @@ impl Stack {
     /// # Errors
     /// The queue did not take it.
     pub async fn enqueue(&self, queue: &str, group: &str, dedup: &str, body: &str) -> anyhow::Result<()> {
-        let call = json!({"QueueUrl": self.queue_url(queue), "MessageBody": body, "MessageGroupId": group, "MessageDeduplicationId": dedup});
+        let mut call = json!({"QueueUrl": self.queue_url(queue), "MessageBody": body});
+        if self.queue_url(queue).ends_with(".fifo") {
+            call["MessageGroupId"] = group.into();
+            call["MessageDeduplicationId"] = dedup.into();
+        }
         self.aws.json("sqs", "AmazonSQS.SendMessage", &call).await.map(drop)
     }
 
@@ -145,6 +177,8 @@ impl Stack {
             "retry-fast",
             "retry-medium",
             "retry-slow",
+            "wake",
+            "wake-net",
             "last-net",
         ] {
             let call = json!({"QueueUrl": self.queue_url(name), "AttributeNames": ["All"]});

@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by it")]
 
 mod api;
+mod asks;
 mod journeys;
 mod known_answer;
 mod operator;

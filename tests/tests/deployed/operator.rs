@@ -103,7 +103,7 @@ fn an_operator_sees_the_queues_and_is_told_what_a_stack_does_not_know() -> anyho
         let queues = scene.asked(&["queues", "list"]).await?;
         let names: Vec<&str> =
             queues["items"].as_array().into_iter().flatten().filter_map(|queue| queue["queue"].as_str()).collect();
-        assert_eq!(names.len(), 9, "{names:?}");
+        assert_eq!(names.len(), 11, "{names:?}");
         for arguments in [
             &["messages", "list"][..],
             &["messages", "show", "nobody"],

@@ -68,7 +68,6 @@ async fn pause_and_resume(scene: &Scene, stop: &AtomicBool) -> anyhow::Result<(I
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "how soon it resumed, for whoever measures")]
 fn a_pause_under_load_holds_everything_and_loses_nothing() -> anyhow::Result<()> {
     story("pause", |scene| async move {
         let stop = AtomicBool::new(false);

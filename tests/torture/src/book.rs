@@ -9,6 +9,7 @@ use chaski_core::pause::PauseScope;
 use chaski_core::ports::{DeskError, Ledger, Pauses};
 use chaski_embedded::Store;
 
+use crate::message::{SUBJECTS, counted};
 use crate::trace::Mark;
 
 /// How something stands.
@@ -27,6 +28,8 @@ pub enum Fact {
     },
     /// A pause.
     Paused,
+    /// A strict line that has come to this number.
+    Counted(u64),
 }
 
 /// How a key was asked to become, one after the other.
@@ -41,6 +44,8 @@ struct Story {
 #[derive(Debug, Clone, Default)]
 pub struct Book {
     stories: BTreeMap<String, Story>,
+    /// Messages that tell of an end, with whose and of which generation.
+    callbacks: BTreeMap<String, (String, u32)>,
     /// Whether a store was ever open.
     pub opened: bool,
 }
@@ -58,6 +63,9 @@ impl Book {
                 if let Some(story) = self.stories.get_mut(key) {
                     story.answered = story.facts.len() - 1;
                 }
+            }
+            Mark::Tells { callback, of, generation } => {
+                self.callbacks.insert(callback.clone(), (of.clone(), *generation));
             }
             Mark::Failed => {}
         }
@@ -79,9 +87,26 @@ impl Book {
                 found.push(format!("{key} is {stands:?}, promised {:?}", &facts[*answered..]));
             }
         }
+        found.extend(
+            self.callbacks
+                .iter()
+                .filter_map(|(callback, (of, generation))| self.told_apart(view, callback, of, *generation)),
+        );
         let unknown = view.keys().filter(|key| !self.stories.contains_key(*key));
         found.extend(unknown.map(|key| format!("{key} is there, and nobody asked for it")));
         found
+    }
+
+    /// What is wrong with a message that tells of an end: it is written with the end, or neither is.
+    fn told_apart(&self, view: &BTreeMap<String, Fact>, callback: &str, of: &str, own: u32) -> Option<String> {
+        let Some(Fact::Message { state, generation, .. }) = view.get(of) else { return None };
+        let ended = *generation > own || state.is_end();
+        let forgotten = self.stories.get(callback).is_some_and(|story| story.facts[1..].contains(&Fact::Absent));
+        match (ended, view.contains_key(callback)) {
+            (true, false) if !forgotten => Some(format!("{of} has ended in generation {own}, and nobody is told")),
+            (false, true) => Some(format!("{callback} tells of the end of {of}, which is {state:?}")),
+            _ => None,
+        }
     }
 }
 
@@ -113,6 +138,11 @@ pub async fn view(store: &Store) -> Result<BTreeMap<String, Fact>, DeskError> {
         }
         let Some(cursor) = listed.next_cursor else { break };
         page.cursor = Some(cursor);
+    }
+    for subject in (0..SUBJECTS).map(|n| format!("s{n}")) {
+        if let Some(counted) = counted(store, &subject).await.filter(|counted| *counted > 0) {
+            view.insert(format!("count {subject}"), Fact::Counted(counted));
+        }
     }
     for pause in store.pauses().await? {
         if let PauseScope::Subject { subject, .. } = pause.scope {

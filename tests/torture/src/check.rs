@@ -1,9 +1,11 @@
 //! What a store that is opened on an image has kept of what was promised.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chaski_core::ports::{Beside, Enqueue, Settle, Settlement};
+use chaski_core::queue::QueueName;
 use chaski_embedded::{DATABASE, Store};
 use rusqlite::Connection;
 
@@ -95,6 +97,8 @@ async fn goes_on(store: &Store, thorough: bool) -> Result<(), String> {
         chaski_core::ports::Pauses::resume(store, &pause.id).await.map_err(|error| error.to_string())?;
     }
     let mut waiting = true;
+    // Where each line stood last: whatever was held, moved or retried, a line is served in its order.
+    let mut served: BTreeMap<(QueueName, String), u64> = BTreeMap::new();
     while waiting {
         let mut leases = vec![tokio::select! {
             leased = store.lease() => leased,
@@ -102,6 +106,13 @@ async fn goes_on(store: &Store, thorough: bool) -> Result<(), String> {
             () = tokio::time::sleep(PATIENCE) => return Err("it gives nothing".to_owned()),
         }];
         leases.extend(std::iter::from_fn(|| store.try_lease(None)));
+        for leased in &leases {
+            let place: u64 = leased.sequence.parse().map_err(|_| "an entry has no place".to_owned())?;
+            let before = served.insert((leased.queue.clone(), leased.group.clone()), place);
+            if before.is_some_and(|before| before > place) {
+                return Err(format!("{} has passed another one of its line", id_of(leased).0));
+            }
+        }
         let settling = leases.iter().map(async |leased| {
             let report = attempt(9, leased, 200);
             store

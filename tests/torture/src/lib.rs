@@ -17,7 +17,7 @@ mod work;
 pub use book::{Book, Fact, view};
 pub use check::{Checked, check, is_well};
 pub use disk::{Disk, Image, Kept};
-pub use message::{START, TestClock, attempt, entry, id_of, letter, options};
+pub use message::{START, TestClock, attempt, counted, delayed, entry, id_of, is_strict, joined, letter, options};
 pub use run::{Plan, Run, Spent, images, scratch};
 pub use setting::{block_on, number, seed};
 pub use trace::{Event, FileId, Mark};

@@ -9,13 +9,13 @@ use chaski_core::dead_letter::DeadLetter;
 use chaski_core::history::{AttemptRecord, ErrorRecord};
 use chaski_core::identity;
 use chaski_core::ledger::{AttemptReport, KeptAnswer, Listing};
-use chaski_core::ports::{Clock, Entry, Leased};
+use chaski_core::ports::{Clock, Control, Entry, Leased};
 use chaski_core::queue::QueueName;
 use chaski_core::retry::TierDelays;
 use chaski_core::route;
 use chaski_core::settings::{Durability, LimitSettings, RetentionSettings};
 use chaski_core::time::Timestamp;
-use chaski_embedded::Options;
+use chaski_embedded::{Options, Store};
 
 /// The wall's time at the start: 2026-11-01T00:00:00Z.
 pub const START: i64 = 1_793_491_200_000;
@@ -64,7 +64,8 @@ pub fn options(data: &Path) -> Options {
         tiers: TierDelays::default(),
         routes: route::default_routes(),
         lease: Duration::from_secs(90),
-        breaker: true,
+        // What is measured here is what the disk holds, not who is asked when.
+        breaker: false,
         vfs: None,
     }
 }
@@ -82,9 +83,17 @@ pub fn entry(id: &str, subject: &str, generation: u32, bytes: usize) -> Entry {
         received_at: Timestamp::from_millis(START),
         ..Listing::default()
     };
-    let body = serde_json::json!({
-        "subject": subject, "meta": { "id": id, "generation": generation }, "data": "x".repeat(bytes),
+    let mut body = serde_json::json!({
+        "subject": subject, "message": { "url": format!("https://{subject}.example/hook") },
+        "meta": { "id": id, "generation": generation }, "data": "x".repeat(bytes),
     });
+    if id.ends_with(['1', '2', '3', '4']) {
+        body["ordering"] = "strict".into();
+    }
+    if id.ends_with(['3', '4', '5']) {
+        body["callback"] = serde_json::json!({ "url": "https://told.example/hook" });
+        body["failure_callback"] = body["callback"].clone();
+    }
     Entry {
         queue: QueueName::Shard { route: "messages".to_owned(), shard: route::shard_of(subject, 4) },
         body: body.to_string(),
@@ -93,6 +102,46 @@ pub fn entry(id: &str, subject: &str, generation: u32, bytes: usize) -> Entry {
         due: None,
         listing: Some(Arc::new(listing)),
     }
+}
+
+/// Subjects of the work.
+pub(crate) const SUBJECTS: usize = 9;
+
+/// The same, to be seen at that time only.
+#[must_use]
+pub fn delayed(entry: Entry, due: i64) -> Entry {
+    let due = Some(Timestamp::from_millis(due));
+    Entry { queue: QueueName::Wake, group: entry.dedup.clone(), due, ..entry }
+}
+
+/// What takes a message's place whose time has come.
+#[must_use]
+pub fn joined(leased: &Leased) -> Entry {
+    let (id, generation) = id_of(leased);
+    let subject = body_of(leased)["subject"].as_str().unwrap_or_default().to_owned();
+    Entry { body: leased.body.clone(), listing: None, ..entry(&id, &subject, generation, 0) }
+}
+
+/// Whether the message holds up its line.
+#[must_use]
+pub fn is_strict(leased: &Leased) -> bool {
+    matches!(leased.queue, QueueName::Shard { .. }) && body_of(leased)["ordering"] == "strict"
+}
+
+/// To which number the subject's line has come.
+pub async fn counted(store: &Store, subject: &str) -> Option<u64> {
+    let leased = Leased {
+        queue: QueueName::LastNet,
+        body: String::new(),
+        entry_id: String::new(),
+        sequence: String::new(),
+        group: identity::group_id("", subject),
+        sent_at: Timestamp::default(),
+        receives: 1,
+        handle: String::new(),
+        kept_at: None,
+    };
+    store.sequence(&leased, "", 1).await.map(|next| next - 1)
 }
 
 fn body_of(leased: &Leased) -> serde_json::Value {

@@ -73,6 +73,15 @@ pub enum Mark {
         /// What is so afterwards.
         then: Fact,
     },
+    /// A message tells of the end of another one's generation: the one is there if the other is.
+    Tells {
+        /// The message that tells.
+        callback: String,
+        /// The one that it tells of.
+        of: String,
+        /// Whose end it is.
+        generation: u32,
+    },
     /// The change that was asked for last was answered: it is durable.
     Answered {
         /// What has changed.

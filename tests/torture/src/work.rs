@@ -6,26 +6,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chaski_core::app::callback_of_text;
+use chaski_core::dead_letter::DeadLetter;
+use chaski_core::envelope::Envelope;
 use chaski_core::filter::Whose;
+use chaski_core::identity;
 use chaski_core::ledger::MessageState;
 use chaski_core::pause::PauseScope;
 use chaski_core::ports::{
-    Backup, Beside, Cancelled, DeadLetters, Enqueue, Entry, Leased, Ledger, Pauses, Replayed, Settle, Settlement,
+    Backup, Beside, Cancelled, Clock, Control, DeadLetters, Enqueue, Entry, Hold, Leased, Ledger, Pauses, Replayed,
+    Settle, Settlement,
 };
 use chaski_core::queue::{QueueName, Tier};
+use chaski_core::time::Timestamp;
 use chaski_embedded::{DATABASE, OpenError, Options, Store};
 use fastrand::Rng;
 use futures_util::future::join_all;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::book::Fact;
-use crate::message::{START, TestClock, attempt, entry, id_of, letter, options};
+use crate::message::{START, SUBJECTS, TestClock, attempt, delayed, entry, id_of, is_strict, joined, letter, options};
 use crate::trace::Mark;
 use crate::tracer::Tracer;
 
 /// Nothing that is waited for takes longer, or the test has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
-const SUBJECTS: usize = 9;
 const SECOND: i64 = 1_000;
 const DAY: i64 = 24 * 3_600 * SECOND;
 
@@ -35,9 +40,20 @@ struct Message {
     state: MessageState,
     generation: u32,
     attempts: usize,
+    /// Before this nothing of it is seen.
+    due: i64,
+    /// Its number in its strict line.
+    sequence: Option<u64>,
+    /// Whether it tells of another one's end: then it stands in a line of its own.
+    tells: bool,
 }
 
 impl Message {
+    fn new(subject: &str, generation: u32) -> Self {
+        let (subject, state) = (subject.to_owned(), MessageState::Pending);
+        Self { subject, state, generation, attempts: 0, due: START, sequence: None, tells: false }
+    }
+
     fn fact(&self) -> Fact {
         Fact::Message { state: self.state, generation: self.generation, attempts: self.attempts }
     }
@@ -57,6 +73,8 @@ pub struct Work {
     chance: Rng,
     messages: BTreeMap<String, Message>,
     paused: BTreeMap<String, String>,
+    /// Subjects whose line is held, and until when.
+    held: BTreeMap<String, i64>,
     copies: usize,
     beside: PathBuf,
 }
@@ -84,6 +102,7 @@ impl Work {
             chance,
             messages: BTreeMap::new(),
             paused: BTreeMap::new(),
+            held: BTreeMap::new(),
             copies: 0,
             beside: folder.to_owned(),
         };
@@ -161,8 +180,8 @@ impl Work {
             match taken {
                 Ok(id) => {
                     let subject = entry.listing.as_ref().map(|listing| listing.subject.clone()).unwrap_or_default();
-                    let new = Message { subject, state: MessageState::Pending, generation: 1, attempts: 0 };
-                    self.messages.insert(id, new);
+                    let due = entry.due.map_or(START, Timestamp::millis);
+                    self.messages.insert(id, Message { due, ..Message::new(&subject, 1) });
                 }
                 Err(why) => failure = Err(why),
             }
@@ -174,7 +193,11 @@ impl Work {
         let id = format!("{:08x}-{}", self.chance.u32(..), self.chance.u32(0..10));
         let subject = format!("s{}", self.chance.usize(0..SUBJECTS));
         let bytes = [0, 100, 1_000, 9_000][self.chance.usize(0..4)];
-        entry(&id, &subject, 1, bytes)
+        let entry = entry(&id, &subject, 1, bytes);
+        match self.chance.usize(0..6) {
+            0 => delayed(entry, self.now() + self.chance.i64(1..40) * SECOND),
+            _ => entry,
+        }
     }
 
     /// Leases up to so many, and settles them side by side, each in its way.
@@ -183,8 +206,12 @@ impl Work {
     /// The store has said no.
     pub async fn deliver(&mut self, count: usize) -> Step {
         let store = self.store();
-        let is_ready =
-            |message: &Message| message.state == MessageState::Pending && !self.paused.contains_key(&message.subject);
+        let now = self.now();
+        let is_ready = |message: &Message| {
+            let held = !message.tells && self.held.get(&message.subject).is_some_and(|due| *due > now);
+            let paused = self.paused.contains_key(&message.subject);
+            message.state == MessageState::Pending && message.due <= now && !held && !paused
+        };
         let mut leases = Vec::new();
         if self.messages.values().any(is_ready) {
             let leased = tokio::select! {
@@ -205,40 +232,90 @@ impl Work {
         let mut failure = Ok(());
         for settled in settled {
             match settled {
-                Ok((id, message)) => drop(self.messages.insert(id, message)),
+                Ok(settled) => self.note(settled),
                 Err(why) => failure = Err(why),
             }
         }
         failure
     }
 
-    async fn settle(&self, store: &Store, leased: &Leased, way: usize) -> Result<(String, Message), String> {
+    fn note(&mut self, Settled { id, message, told, held }: Settled) {
+        match held {
+            Some(due) => drop(self.held.insert(message.subject.clone(), due)),
+            None if message.state.is_end() && message.sequence.is_some() => drop(self.held.remove(&message.subject)),
+            None => {}
+        }
+        self.messages.extend(told);
+        self.messages.insert(id, message);
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().millis()
+    }
+
+    async fn settle(&self, store: &Store, leased: &Leased, way: usize) -> Result<Settled, String> {
         let (id, generation) = id_of(leased);
         let mut message =
             self.messages.get(&id).cloned().ok_or_else(|| format!("{id} was leased, and nobody knows it"))?;
         if generation != message.generation {
             return Err(format!("{id} was leased in generation {generation}, and is in {}", message.generation));
         }
-        let (state, settlement) = match way {
-            0 => {
-                store.give_back(&[(leased, Duration::ZERO)]).await;
-                return Ok((id, message));
-            }
-            1..=2 => (MessageState::Retrying, Settlement::Move(again(leased))),
-            3 => (MessageState::Dead, Settlement::Bury(Box::new(letter(leased)))),
+        if way == 0 {
+            store.give_back(&[(leased, Duration::ZERO)]).await;
+            return Ok(Settled { id, message, told: None, held: None });
+        }
+        if leased.queue == QueueName::Wake {
+            self.ask(&id, message.fact());
+            let joins = Settlement::Move(joined(leased));
+            store.settle(leased, &joins, Beside::default()).await.map_err(|error| error.to_string())?;
+            self.answered(&id);
+            return Ok(Settled { id, message, told: None, held: None });
+        }
+        let strict = is_strict(leased);
+        let held = (strict && matches!(way, 1..=2)).then(|| self.now() + 10 * SECOND);
+        let (state, settlement) = match (way, held) {
+            (1..=2, Some(due)) => (MessageState::Retrying, hold(leased, due)?),
+            (1..=2, None) => (MessageState::Retrying, Settlement::Move(again(leased))),
+            (3, _) => (MessageState::Dead, Settlement::Bury(Box::new(letter(leased)))),
             _ => (MessageState::Delivered, Settlement::Done),
         };
         message.state = state;
         message.attempts += 1;
+        if strict && message.sequence.is_none() {
+            message.sequence = store.sequence(leased, &id, generation).await;
+        }
+        let callback = self.callback(&leased.body, state);
         let status = if state == MessageState::Delivered { 200 } else { 500 };
+        let count = message.sequence.map(|sequence| (format!("count {}", message.subject), sequence));
         self.ask(&id, message.fact());
+        count.iter().for_each(|(key, sequence)| self.ask(key, Fact::Counted(*sequence)));
+        let told = callback.as_ref().map(|callback| self.ask_to_tell(callback, &id, &message));
         let report = attempt(message.attempts, leased, status);
-        store
-            .settle(leased, &settlement, Beside { attempt: Some(&report), ..Beside::default() })
-            .await
-            .map_err(|error| error.to_string())?;
+        let beside = Beside {
+            attempt: Some(&report),
+            callback: callback.as_ref(),
+            sequence: message.sequence,
+            ..Beside::default()
+        };
+        store.settle(leased, &settlement, beside).await.map_err(|error| error.to_string())?;
         self.answered(&id);
-        Ok((id, message))
+        count.iter().for_each(|(key, _)| self.answered(key));
+        told.iter().for_each(|(id, _)| self.answered(id));
+        Ok(Settled { id, message, told, held })
+    }
+
+    /// The message that tells of this end, where the text asks for one.
+    fn callback(&self, text: &str, end: MessageState) -> Option<Entry> {
+        end.is_end().then(|| callback_of_text(text, end, &self.options.routes, self.clock.now()))?
+    }
+
+    /// Notes that this message is asked for with the end of that one.
+    fn ask_to_tell(&self, callback: &Entry, of: &str, ended: &Message) -> (String, Message) {
+        let id = callback.listing.as_ref().map(|listing| listing.id.clone()).unwrap_or_default();
+        let (of, generation) = (of.to_owned(), ended.generation);
+        self.tracer.mark(Mark::Tells { callback: id.clone(), of, generation });
+        self.ask(&id, pending(1));
+        (id, Message { tells: true, ..Message::new(&ended.subject, 1) })
     }
 
     fn any(&mut self, state: MessageState) -> Option<(String, Message)> {
@@ -251,9 +328,9 @@ impl Work {
         let store = self.store();
         let found = store.dead_letter(&id, None, &Whose::default()).await.map_err(|error| error.to_string())?;
         let letter = found.ok_or_else(|| format!("{id} is dead, and has no dead letter"))?.letter;
-        message = Message { state: MessageState::Pending, generation: message.generation + 1, attempts: 0, ..message };
+        message = Message { tells: message.tells, ..Message::new(&message.subject, message.generation + 1) };
         self.ask(&id, message.fact());
-        let next = entry(&id, &message.subject, message.generation, 100);
+        let next = next_of(&letter, &id, &message);
         let replayed = store.replay(&letter, &next).await.map_err(|error| error.to_string())?;
         if replayed != Replayed::Sent {
             return Err(format!("{id} was not sent again: {replayed:?}"));
@@ -264,15 +341,21 @@ impl Work {
     }
 
     async fn cancel(&mut self) -> Step {
-        let Some((id, mut message)) = self.any(MessageState::Pending) else { return Ok(()) };
+        // One that waits, in its line or for its time, or is held there.
+        let which = if self.chance.bool() { MessageState::Pending } else { MessageState::Retrying };
+        let Some((id, mut message)) = self.any(which) else { return Ok(()) };
         message.state = MessageState::Cancelled;
+        let text = entry(&id, &message.subject, message.generation, 0).body;
+        let callback = if message.tells { None } else { self.callback(&text, MessageState::Cancelled) };
         self.ask(&id, message.fact());
+        let told = callback.as_ref().map(|callback| self.ask_to_tell(callback, &id, &message));
         let fate = self.store().cancel(&id, &Whose::default()).await.map_err(|error| error.to_string())?;
         if fate != Cancelled::Now {
             return Err(format!("{id} was not cancelled: {fate:?}"));
         }
         self.answered(&id);
-        self.messages.insert(id, message);
+        told.iter().for_each(|(id, _)| self.answered(id));
+        self.note(Settled { id, message, told, held: None });
         Ok(())
     }
 
@@ -359,6 +442,35 @@ impl Work {
 
 fn pending(generation: u32) -> Fact {
     Fact::Message { state: MessageState::Pending, generation, attempts: 0 }
+}
+
+/// What came of a lease.
+struct Settled {
+    id: String,
+    message: Message,
+    /// The message that tells of its end.
+    told: Option<(String, Message)>,
+    /// Until when its line is held.
+    held: Option<i64>,
+}
+
+/// It stays at the head of its line.
+fn hold(leased: &Leased, due: i64) -> Result<Settlement, String> {
+    let envelope = Envelope::read(&leased.body).map_err(|error| error.to_string())?;
+    Ok(Settlement::Hold(Box::new(Hold { envelope, due: Timestamp::from_millis(due) })))
+}
+
+/// The next generation of a dead message.
+fn next_of(letter: &DeadLetter, id: &str, message: &Message) -> Entry {
+    let again = entry(id, &message.subject, message.generation, 100);
+    if !message.tells {
+        return again;
+    }
+    // One that tells of an end asks for nothing itself.
+    let text = String::from_utf8_lossy(&letter.message);
+    let mut body: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    body["meta"]["generation"] = message.generation.into();
+    Entry { body: body.to_string(), group: identity::callback_group_id("", &message.subject), ..again }
 }
 
 /// What goes on in a tier.

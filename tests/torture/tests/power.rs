@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use chaski_core::settings::Durability;
 use chaski_torture::{
-    Book, Event, Image, Plan, Run, Spent, Tracer, Work, block_on, images, number, register, scratch, seed,
+    Book, Event, Fact, Image, Mark, Plan, Run, Spent, Tracer, Work, block_on, images, number, register, scratch, seed,
 };
 use fastrand::Rng;
 
@@ -40,7 +40,8 @@ async fn recovery(image: Image, book: Book, seed: u64) -> Run {
     let vfs = register(&tracer);
     std::fs::create_dir(folder.path().join("data")).unwrap();
     image.write(&folder.path().join("data")).unwrap();
-    let mut work = Work::open(folder.path(), &vfs, &tracer, Rng::with_seed(seed), |_| ()).unwrap();
+    // Another seed than the first life's: the same ids would be the same messages.
+    let mut work = Work::open(folder.path(), &vfs, &tracer, Rng::with_seed(!seed), |_| ()).unwrap();
     work.enqueue(3).await.unwrap();
     work.close();
     Run { start: image, book, events: tracer.events() }
@@ -85,6 +86,12 @@ fn whatever_was_answered_is_there_after_a_loss_of_power_and_after_one_during_rec
         spent.bad.len()
     );
     assert_nothing_lost(&spent, seed, &keep);
+    let marks = |is: fn(&Mark) -> bool| {
+        run.events.iter().filter(|event| matches!(event, Event::Mark(mark) if is(mark))).count()
+    };
+    let told = marks(|mark| matches!(mark, Mark::Tells { .. }));
+    let counted = marks(|mark| matches!(mark, Mark::Asked { then: Fact::Counted(_), .. }));
+    assert!(told > 10 && counted > 20, "{told} ends were told of, and {counted} settlements counted");
     assert_eq!(spent.images, count - again);
     assert!(spent.promises > 50 * spent.images, "the work is too little to lose any of it");
     assert!(spent.open_changes > 2 * spent.images, "nothing was open when the power went");

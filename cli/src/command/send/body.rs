@@ -17,6 +17,8 @@ pub(super) enum Body {
     Json(Box<RawValue>),
     /// Bytes that are no text.
     Base64(String),
+    /// What is too large for an envelope, to be uploaded; and whether it is JSON.
+    Large(Vec<u8>, bool),
 }
 
 impl Body {
@@ -36,6 +38,10 @@ impl Body {
     /// An object, an array, a number or a literal is sent as JSON, byte for byte. A string in quotes would reach
     /// the target without them, so it goes as the text that it is, quotes included; as does everything else.
     fn of(bytes: Vec<u8>) -> Result<Self, Failure> {
+        if bytes.len() > limits::BODY_BYTES {
+            let is_json = is_json(&bytes);
+            return Ok(Self::Large(bytes, is_json));
+        }
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => return Ok(Self::Base64(STANDARD.encode(error.as_bytes()))),
@@ -50,16 +56,21 @@ impl Body {
     }
 }
 
-/// Reads no more than what shows that it is too much; the server says so then.
+/// Reads no more than what shows that it is too much.
 fn limited(what: &str, source: impl Read) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let most = u64::try_from(limits::BODY_BYTES).unwrap_or(u64::MAX);
-    let read = source.take(most + 1).read_to_end(&mut bytes);
+    let most = limits::LARGE_BODY_BYTES;
+    let read = source.take(u64::try_from(most).unwrap_or(u64::MAX) + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::Input { what: what.to_owned(), error })?;
-    if bytes.len() > limits::BODY_BYTES {
-        return Err(Failure::Failed(format!("{what} is larger than a body may be, {} bytes", limits::BODY_BYTES)));
+    if bytes.len() > most {
+        return Err(Failure::Failed(format!("{what} is larger than a body may be, {most} bytes")));
     }
     Ok(bytes)
+}
+
+/// Whether the target is told that it is JSON, as it is of a body in the envelope.
+fn is_json(bytes: &[u8]) -> bool {
+    !bytes.trim_ascii_start().starts_with(b"\"") && serde_json::from_slice::<&RawValue>(bytes).is_ok()
 }
 
 #[cfg(test)]
@@ -70,6 +81,7 @@ mod tests {
         match Body::of(bytes.to_vec()).unwrap() {
             Body::Json(raw) => raw.get().to_owned(),
             Body::Base64(text) => format!("base64 {text}"),
+            Body::Large(bytes, is_json) => format!("{} bytes, JSON: {is_json}", bytes.len()),
         }
     }
 
@@ -82,5 +94,11 @@ mod tests {
         assert_eq!(carried(b"{not json"), r#""{not json""#);
         assert_eq!(carried(b""), r#""""#);
         assert_eq!(carried(&[0xff, 0x00]), "base64 /wA=");
+        let text = |size| "x".repeat(size);
+        assert_eq!(carried(text(limits::BODY_BYTES).as_bytes()).len(), limits::BODY_BYTES + 2);
+        assert_eq!(carried(text(limits::BODY_BYTES + 1).as_bytes()), "262145 bytes, JSON: false");
+        let json = format!("[\"{}\"]", text(limits::BODY_BYTES));
+        assert_eq!(carried(json.as_bytes()), "262148 bytes, JSON: true");
+        assert_eq!(carried(json.trim_matches(['[', ']']).as_bytes()), "262146 bytes, JSON: false");
     }
 }

@@ -34,10 +34,21 @@ struct Request<'a> {
     body: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body_base64: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_ref: Option<&'a str>,
 }
 
 pub(super) async fn send(context: &Context, one: &One, subject: &str, url: &str) -> Result<(), Failure> {
-    let answer = context.client.send(envelope(one, subject, url)?).await?;
+    let body = one.body.as_deref().map(Body::read).transpose()?;
+    let (body, uploaded) = match body {
+        Some(Body::Large(bytes, is_json)) => {
+            let progress = Progress::new(None);
+            progress.at(0, format!("uploading {} bytes", bytes.len()));
+            (None, Some((context.client.upload(bytes).await?, is_json)))
+        }
+        body => (body, None),
+    };
+    let answer = context.client.send(envelope(one, subject, url, body.as_ref(), uploaded.as_ref())?).await?;
     let receipt: Receipt = answer.read()?;
     for warning in &receipt.warnings {
         talk(&format!("warning: {}", plain(warning.as_str().unwrap_or(&warning.to_string()))));
@@ -49,20 +60,31 @@ pub(super) async fn send(context: &Context, one: &One, subject: &str, url: &str)
     context.say(&answer, &plain(&format!("{} accepted into {}{known}", receipt.id, receipt.queue)))
 }
 
-fn envelope(one: &One, subject: &str, url: &str) -> Result<String, Failure> {
+/// `uploaded` is the reference of a body that was too large to stand here, and whether it is JSON.
+fn envelope(
+    one: &One,
+    subject: &str,
+    url: &str,
+    body: Option<&Body>,
+    uploaded: Option<&(String, bool)>,
+) -> Result<String, Failure> {
     let mut headers = BTreeMap::new();
     for (name, value) in &one.headers {
         if headers.insert(name.as_str(), value.as_str()).is_some() {
             return Err(Failure::Usage(format!("the header {name} is given more than once")));
         }
     }
-    let body = one.body.as_deref().map(Body::read).transpose()?;
-    let (body, body_base64) = match &body {
-        None => (None, None),
+    let typed = headers.keys().any(|name| name.eq_ignore_ascii_case("content-type"));
+    if uploaded.is_some_and(|(_, is_json)| *is_json) && !typed {
+        headers.insert("content-type", "application/json");
+    }
+    let (body, body_base64) = match body {
+        None | Some(Body::Large(..)) => (None, None),
         Some(Body::Json(raw)) => (Some(raw.as_ref()), None),
         Some(Body::Base64(text)) => (None, Some(text.as_str())),
     };
-    let message = Request { url, method: one.method.as_deref(), headers, body, body_base64 };
+    let body_ref = uploaded.map(|(reference, _)| reference.as_str());
+    let message = Request { url, method: one.method.as_deref(), headers, body, body_base64, body_ref };
     let (id, client) = (one.key.as_deref(), one.client.as_deref());
     let envelope = Envelope { subject, message, id, client, labels: &one.labels };
     let failed = |error| Failure::Failed(format!("the envelope can't be written as JSON: {error}"));

@@ -9,12 +9,12 @@ use super::{Door, Request, media};
 use crate::app::{Ingress, Post, Receipt};
 use crate::json::Items;
 use crate::limits;
-use crate::ports::{Chance, Clock, Enqueue};
+use crate::ports::{Bodies, Chance, Clock, Enqueue};
 use crate::problem::{FieldError, Problem};
 
 /// Answers each envelope for itself; shortly where the whole answer would be longer than `most` bytes.
-pub(super) async fn post<E: Enqueue, C: Clock, R: Chance>(
-    ingress: &Ingress<E, C, R>,
+pub(super) async fn post<E: Enqueue, C: Clock, R: Chance, B: Bodies>(
+    ingress: &Ingress<E, C, R, B>,
     door: &Door,
     granted: &Granted,
     request: &Request,

@@ -8,6 +8,7 @@ mod answer;
 mod auth;
 mod backup;
 mod batch;
+mod bodies;
 mod dead_letters;
 mod filters;
 mod local;
@@ -27,7 +28,7 @@ mod shapes;
 pub use request::{Request, Response};
 
 use crate::app::Ingress;
-use crate::ports::{Chance, Clock, Desk, Enqueue, Vitals};
+use crate::ports::{Bodies, Chance, Clock, Desk, Enqueue, NoBodies, Vitals};
 use crate::problem::Problem;
 use answer::Answer;
 use auth::Granted;
@@ -45,23 +46,43 @@ pub struct Door {
     /// Whether it opens to this machine only as long as no producers are configured: then whoever calls is an
     /// admin, wants a loopback `Host`, and may have no foreign `Origin`.
     pub local: bool,
+    /// Whether it speaks TLS itself.
+    pub tls: bool,
 }
 
 /// The API of a home.
 #[derive(Debug)]
-pub struct Api<E, C, R, D> {
-    ingress: Ingress<E, C, R>,
+pub struct Api<E, C, R, D, B = NoBodies> {
+    ingress: Ingress<E, C, R, B>,
     desk: Option<D>,
     door: Door,
 }
 
-impl<E, C, R, D> Api<E, C, R, D> {
+impl<E, C, R, D, B> Api<E, C, R, D, B> {
     /// Over the home's ports. Without a desk the producers' calls only are answered, as events of Lambda, which
     /// bound an answer's size.
     #[must_use]
-    pub fn new(ingress: Ingress<E, C, R>, desk: Option<D>, door: Door) -> Self {
+    pub fn new(ingress: Ingress<E, C, R, B>, desk: Option<D>, door: Door) -> Self {
         Self { ingress, desk, door }
     }
+}
+
+/// The reference in a request that uploads a body, whose bytes the server takes piece by piece; `None` for any other
+/// request. The reference is the right to it.
+pub fn upload<E, C, R, D, B>(api: &Api<E, C, R, D, B>, request: &Request) -> Option<Result<String, Response>> {
+    // Asked for each request: most are told apart by this alone.
+    if request.method != "PUT" {
+        return None;
+    }
+    let found = routes::find(request, &EVERYTHING).ok().filter(|found| found.route.call == Call::Upload)?;
+    let granted = auth::grant(api.ingress.settings(), &api.door, request, found.route.needs);
+    Some(granted.map(|_| found.id).map_err(|problem| respond(Err(problem), request, &EVERYTHING)))
+}
+
+/// The answer to an upload that has come, or was not taken.
+#[must_use]
+pub fn uploaded(request: &Request, told: Result<u64, Problem>) -> Response {
+    respond(told.map(bodies::uploaded), request, &EVERYTHING)
 }
 
 /// The desk of a deployment that has none: for [`handle_without_desk`].
@@ -69,12 +90,13 @@ impl<E, C, R, D> Api<E, C, R, D> {
 pub enum NoDesk {}
 
 /// Answers a request.
-pub async fn handle<E, C, R, D>(api: &Api<E, C, R, D>, request: &Request) -> Response
+pub async fn handle<E, C, R, D, B>(api: &Api<E, C, R, D, B>, request: &Request) -> Response
 where
     E: Enqueue,
     C: Clock,
     R: Chance,
     D: Desk,
+    B: Bodies,
 {
     let served = if api.desk.is_some() { &EVERYTHING } else { &PRODUCERS_ONLY };
     let checks = || api.desk.as_ref().map(Vitals::checks).unwrap_or_default();
@@ -91,11 +113,12 @@ where
 }
 
 /// Answers a request where only producers are served: nothing of what a desk would answer is built in.
-pub async fn handle_without_desk<E, C, R>(api: &Api<E, C, R, NoDesk>, request: &Request) -> Response
+pub async fn handle_without_desk<E, C, R, B>(api: &Api<E, C, R, NoDesk, B>, request: &Request) -> Response
 where
     E: Enqueue,
     C: Clock,
     R: Chance,
+    B: Bodies,
 {
     let answered = match front(&api.ingress, &api.door, &PRODUCERS_ONLY, Vec::new, request).await {
         Ok(Asked::Answered(answer)) => Ok(answer),
@@ -121,8 +144,8 @@ enum Asked {
 }
 
 /// Finds the call, checks the caller, and answers what needs no desk.
-async fn front<E, C, R>(
-    ingress: &Ingress<E, C, R>,
+async fn front<E, C, R, B>(
+    ingress: &Ingress<E, C, R, B>,
     door: &Door,
     served: &Served,
     checks: impl FnOnce() -> Checks,
@@ -132,6 +155,7 @@ where
     E: Enqueue,
     C: Clock,
     R: Chance,
+    B: Bodies,
 {
     let found = routes::find(request, served)?;
     let settings = ingress.settings();
@@ -142,14 +166,17 @@ where
         Call::OpenApi => Answer::json((served.document)(!settings.producers.is_empty())),
         Call::Post => post::post(ingress, door, &granted, request).await?,
         Call::PostBatch => batch::post(ingress, door, &granted, request, served.batch_answer_bytes).await?,
+        Call::PostBody => bodies::promise(ingress, door, &granted, request).await?,
+        // Taken piece by piece by the server itself, before it comes here as a whole.
+        Call::Upload => return Err(Problem::new(501, "this deployment takes no uploads itself; see POST /bodies")),
         Call::Desk(call) => return Ok(Asked::Desk { call, granted, id: found.id }),
     };
     Ok(Asked::Answered(answer))
 }
 
 /// Asks the desk.
-async fn ask<E, C, R, D>(
-    ingress: &Ingress<E, C, R>,
+async fn ask<E, C, R, D, B>(
+    ingress: &Ingress<E, C, R, B>,
     desk: &D,
     call: DeskCall,
     granted: &Granted,
@@ -161,6 +188,7 @@ where
     C: Clock,
     R: Chance,
     D: Desk,
+    B: Bodies,
 {
     let (settings, clock) = (ingress.settings(), ingress.clock());
     match call {

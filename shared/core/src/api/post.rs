@@ -4,11 +4,11 @@ use super::answer::Answer;
 use super::auth::Granted;
 use super::{Door, Request, media};
 use crate::app::{Ingress, Post};
-use crate::ports::{Chance, Clock, Enqueue};
+use crate::ports::{Bodies, Chance, Clock, Enqueue};
 use crate::problem::{FieldError, Problem};
 
-pub(super) async fn post<E: Enqueue, C: Clock, R: Chance>(
-    ingress: &Ingress<E, C, R>,
+pub(super) async fn post<E: Enqueue, C: Clock, R: Chance, B: Bodies>(
+    ingress: &Ingress<E, C, R, B>,
     door: &Door,
     granted: &Granted,
     request: &Request,

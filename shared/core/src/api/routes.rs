@@ -15,6 +15,9 @@ pub(super) enum Call {
     OpenApi,
     Post,
     PostBatch,
+    PostBody,
+    /// An upload, where the deployment takes it itself.
+    Upload,
     /// What only a home with a desk answers.
     Desk(DeskCall),
 }
@@ -54,16 +57,19 @@ const fn route(path: &'static str, method: &'static str, call: Call, needs: Need
 }
 
 /// The producers' calls, which every deployment answers.
-pub(super) const PRODUCERS: [Route; 5] = [
+pub(super) const PRODUCERS: [Route; 6] = [
     route("/", "GET", Call::Root, Needs::Nothing),
     route("/health", "GET", Call::Health, Needs::Nothing),
     route("/openapi.json", "GET", Call::OpenApi, Needs::Nothing),
     route("/messages", "POST", Call::Post, Needs::Send),
     route("/messages/batch", "POST", Call::PostBatch, Needs::Send),
+    route("/bodies", "POST", Call::PostBody, Needs::Send),
 ];
 
 /// The operators' calls, which need a desk.
-pub(super) const OPERATORS: [Route; 15] = [
+pub(super) const OPERATORS: [Route; 16] = [
+    // The reference is what lets it in.
+    route("/bodies/{id}", "PUT", Call::Upload, Needs::Nothing),
     route("/messages", "GET", Call::Desk(DeskCall::Messages), Needs::Read),
     route("/messages/cancel", "POST", Call::Desk(DeskCall::CancelAll), Needs::Cancel),
     route("/messages/{id}", "GET", Call::Desk(DeskCall::Message), Needs::Read),

@@ -14,6 +14,7 @@ use crate::secret::KeyDigest;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 
+mod bodies;
 mod dead_letters;
 mod door;
 mod fake;
@@ -61,7 +62,7 @@ impl Function {
     fn new(file: &str) -> Self {
         let queues = Queues::default();
         let settings = Arc::new(Settings::read(file, &|_| None).unwrap());
-        let door = Door { body_bytes: limits::EVENT_BYTES, local: false };
+        let door = Door { body_bytes: limits::EVENT_BYTES, local: false, tls: false };
         Self { api: Api::new(Ingress::new(settings, queues.clone(), Noon, Sevens), None, door), queues }
     }
 

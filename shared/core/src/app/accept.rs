@@ -6,12 +6,13 @@ use std::sync::Arc;
 use futures_util::future::join;
 use serde::Serialize;
 
+use super::aside::{self, is_aside};
 use super::{request, trail};
 use crate::envelope::{self, Meta, Rules};
 use crate::identity;
 use crate::ledger::Listing;
 use crate::limits;
-use crate::ports::{Chance, Clock, Enqueue, EnqueueError, Entry, Taken};
+use crate::ports::{Bodies, Chance, Clock, Enqueue, EnqueueError, Entry, NoBodies, Taken};
 use crate::problem::{FieldError, Problem};
 use crate::queue::QueueName;
 use crate::route;
@@ -20,11 +21,12 @@ use crate::shown_target::shown_target;
 
 /// Takes messages in, over the ports of a home.
 #[derive(Debug)]
-pub struct Ingress<E, C, R> {
+pub struct Ingress<E, C, R, B = NoBodies> {
     settings: Arc<Settings>,
     queues: E,
     clock: C,
     chance: R,
+    bodies: B,
 }
 
 /// Who posts.
@@ -90,10 +92,18 @@ impl Stopped {
     }
 }
 
-impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
-    /// Over these ports.
+impl<E, C, R> Ingress<E, C, R> {
+    /// Over these ports; it takes bodies that travel in their envelopes.
     pub fn new(settings: Arc<Settings>, queues: E, clock: C, chance: R) -> Self {
-        Self { settings, queues, clock, chance }
+        Self { settings, queues, clock, chance, bodies: NoBodies }
+    }
+}
+
+impl<E, C, R, B> Ingress<E, C, R, B> {
+    /// The same, with a place for large bodies.
+    pub fn with_bodies<N>(self, bodies: N) -> Ingress<E, C, R, N> {
+        let Self { settings, queues, clock, chance, .. } = self;
+        Ingress { settings, queues, clock, chance, bodies }
     }
 
     /// The settings it works by.
@@ -107,12 +117,30 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
         &self.clock
     }
 
+    /// The queues it puts entries into.
+    #[cfg(test)]
+    pub(crate) fn queues(&self) -> &E {
+        &self.queues
+    }
+
+    /// The chance it names things by.
+    pub(crate) fn chance(&self) -> &R {
+        &self.chance
+    }
+
+    /// Where large bodies are kept.
+    pub(crate) fn bodies(&self) -> &B {
+        &self.bodies
+    }
+}
+
+impl<E: Enqueue, C: Clock, R: Chance, B: Bodies> Ingress<E, C, R, B> {
     /// Takes one message in. The receipt means that it is durable.
     ///
     /// # Errors
     /// 400 or 413 with every bad field; 503 when the queue did not take it.
     pub async fn accept(&self, caller: &Caller, post: Post<'_>) -> Result<Receipt, Problem> {
-        let (entry, sent) = self.prepare(caller, post)?;
+        let (entry, sent) = self.prepare(caller, post).await?;
         let taken = self.queues.enqueue(entry).await;
         answer(sent, taken)
     }
@@ -123,19 +151,24 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
         let mut answers = Vec::with_capacity(posts.len());
         let mut stopped = Stopped::default();
         let mut pieces = posts.chunks(E::PIECE);
-        let mut next = self.prepare_all(caller, pieces.next());
+        let mut next = self.prepare_all(caller, pieces.next()).await;
         while !next.is_empty() {
             let taking = self.take_all(next, &mut stopped);
             // Handed in first: while this piece is written the next one is prepared.
-            let (taken, prepared) = join(taking, async { self.prepare_all(caller, pieces.next()) }).await;
+            let (taken, prepared) = join(taking, self.prepare_all(caller, pieces.next())).await;
             answers.extend(taken);
             next = prepared;
         }
         answers
     }
 
-    fn prepare_all(&self, caller: &Caller, posts: Option<&[Post<'_>]>) -> Vec<Result<Prepared, Problem>> {
-        posts.unwrap_or_default().iter().map(|post| self.prepare(caller, *post)).collect()
+    async fn prepare_all(&self, caller: &Caller, posts: Option<&[Post<'_>]>) -> Vec<Result<Prepared, Problem>> {
+        let posts = posts.unwrap_or_default();
+        let mut prepared = Vec::with_capacity(posts.len());
+        for post in posts {
+            prepared.push(self.prepare(caller, *post).await);
+        }
+        prepared
     }
 
     /// Takes one piece of a call in, but for what may not be sent any more.
@@ -167,7 +200,8 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
         for sent in sent {
             answers.push(sent.and_then(|sent| {
                 let fate = taken.next().unwrap_or_else(untold);
-                if fate.is_err() {
+                // What the queue would never take stands in nobody's way.
+                if matches!(fate, Err(EnqueueError::Unavailable(_) | EnqueueError::Refused(_))) {
                     stopped.groups.insert(sent.group.clone());
                 }
                 answer(sent, fate)
@@ -176,9 +210,15 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
         answers
     }
 
-    fn prepare(&self, caller: &Caller, post: Post<'_>) -> Result<Prepared, Problem> {
+    async fn prepare(&self, caller: &Caller, post: Post<'_>) -> Result<Prepared, Problem> {
         let now = self.clock.now();
-        let rules = Rules { guard: &self.settings.guard, now, max_timeout: self.settings.http.max_timeout };
+        let rules = Rules {
+            guard: &self.settings.guard,
+            now,
+            max_timeout: self.settings.http.max_timeout,
+            producer: &caller.producer,
+            body_bytes: if self.bodies.keeps() { limits::CALL_BODY_BYTES } else { limits::BODY_BYTES },
+        };
         let accepted = envelope::accept(post.text, post.key, rules).map_err(Problem::of_fields)?;
         let mut envelope = accepted.envelope;
         let Some(route) = route::find(&self.settings.routes, &envelope.subject) else {
@@ -193,6 +233,10 @@ impl<E: Enqueue, C: Clock, R: Chance> Ingress<E, C, R> {
             Some(key) => identity::keyed_id(&caller.producer, key, envelope.canonical().as_bytes()),
             None => identity::new_id(now, self.chance.ten_bytes()),
         };
+        if is_aside(&envelope.message.body) {
+            let body = std::mem::take(&mut envelope.message.body);
+            envelope.message.body = Box::pin(self.set_aside(body, &id, accepted.not_before)).await?;
+        }
         let own = envelope.message.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(request::TRACEPARENT));
         let trace = own.map(|(_, value)| value.as_str()).or(post.trace);
         let meta = Meta {
@@ -237,6 +281,9 @@ fn answer(sent: Sent, taken: Result<Taken, EnqueueError>) -> Result<Receipt, Pro
         Ok(Taken::New) => {
             trail::accepted(&listing, trace.as_deref(), &receipt.queue);
             Ok(receipt)
+        }
+        Err(EnqueueError::BodyTaken) => {
+            Err(Problem::of_fields(vec![FieldError::wrong(aside::BODY_REF, "is taken by another message")]))
         }
         Err(error) => {
             tracing::warn!(event.action = "not_taken", chaski.id = receipt.id, chaski.queue = receipt.queue, "{error}");

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::aside::Opened;
 use super::callback::callback_of;
 use super::panics::Panics;
 use super::task::Task;
@@ -15,7 +16,8 @@ use crate::limits;
 use crate::orders::Order;
 use crate::outcome::{ErrorClass, Failure, Outcome};
 use crate::ports::{
-    Admission, Answer, Ask, Beside, CallError, Clock, Control, Leased, Settle, SettleError, Settlement, Target,
+    Admission, Answer, Ask, Beside, Bodies, BodyError, CallError, Clock, Control, Leased, NoBodies, Settle,
+    SettleError, Settlement, Target,
 };
 use crate::queue::QueueName;
 use crate::route;
@@ -24,12 +26,13 @@ use crate::time::Timestamp;
 
 /// Performs attempts, over the ports of a home.
 #[derive(Debug)]
-pub struct Dispatcher<T, S, C, K> {
+pub struct Dispatcher<T, S, C, K, B = NoBodies> {
     pub(super) settings: Arc<Settings>,
     pub(super) target: T,
     pub(super) settle: S,
     pub(super) clock: C,
     pub(super) control: K,
+    pub(super) bodies: B,
     pub(super) panics: Panics,
 }
 
@@ -49,12 +52,20 @@ enum Before {
     Paused(String),
 }
 
-impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
-    /// Over these ports.
+impl<T, S, C, K> Dispatcher<T, S, C, K> {
+    /// Over these ports; it sends bodies that travel in their envelopes.
     pub fn new(settings: Arc<Settings>, target: T, settle: S, clock: C, control: K) -> Self {
-        Self { settings, target, settle, clock, control, panics: Panics::default() }
+        Self { settings, target, settle, clock, control, bodies: NoBodies, panics: Panics::default() }
     }
 
+    /// The same, with the place where large bodies are kept.
+    pub fn with_bodies<B>(self, bodies: B) -> Dispatcher<T, S, C, K, B> {
+        let Self { settings, target, settle, clock, control, panics, .. } = self;
+        Dispatcher { settings, target, settle, clock, control, bodies, panics }
+    }
+}
+
+impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, K, B> {
     /// Handles one entry; `until` is the reading of the clock's `elapsed` at which the process is stopped.
     ///
     /// # Errors
@@ -179,13 +190,22 @@ impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
             return Ok(Handled::Waits(wait));
         }
         let timeout = self.timeout(&task);
-        let Some(patience) = until.checked_sub(self.clock.elapsed() + timeout + SETTLE_RESERVE) else {
+        if self.clock.elapsed() + timeout + SETTLE_RESERVE > until {
             return Ok(Handled::Waits(Duration::ZERO));
+        }
+        let body = match self.open_body(&task).await {
+            Ok(body) => body,
+            Err(BodyError::Unavailable(why)) => return Err(SettleError(why)),
+            Err(gone) => {
+                let failure = Failure::without_answer(ErrorClass::Internal, gone.to_string());
+                return self.bury_task(task, &failure).await;
+            }
         };
         let (host, tenant) = (task.target_host.clone().unwrap_or_default(), task.meta.tenant.clone());
         let flow = task.envelope.options.flow.clone();
         let (attempts, receives) = (task.meta.attempts, task.leased.receives);
         let accepted_at = task.accepted_at();
+        let patience = until.saturating_sub(self.clock.elapsed() + timeout + SETTLE_RESERVE);
         let ask = Ask {
             host: &host,
             tenant: &tenant,
@@ -199,7 +219,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
         if let Admission::Wait(wait) = self.control.admit(ask).await {
             return Ok(Handled::Waits(wait.min(limits::HIDDEN)));
         }
-        self.attempt(task, timeout, ask).await
+        self.attempt(task, body, timeout, ask).await
     }
 
     /// Goes on from what a strict message's line remembers; how long it has still to wait.
@@ -224,13 +244,22 @@ impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
         task.envelope.options.timeout.map_or(http.timeout, |own| own.min(http.max_timeout))
     }
 
-    async fn attempt(&self, mut task: Task<'_>, timeout: Duration, ask: Ask<'_>) -> Result<Handled, SettleError> {
+    async fn attempt(
+        &self,
+        mut task: Task<'_>,
+        body: Option<Opened>,
+        timeout: Duration,
+        ask: Ask<'_>,
+    ) -> Result<Handled, SettleError> {
         let (at, began) = (self.clock.now(), self.clock.elapsed());
         let call = match &task.url {
             Ok(url) => {
                 let attempt = task.meta.attempts.saturating_add(1);
                 let request = request::build(&task.envelope, &task.meta, url.clone(), &task.trace, attempt);
-                let request = request::signed(request, &task.meta.id, at, &self.settings.signing);
+                let request = match body {
+                    Some(body) => body.in_place_of(request),
+                    None => request::signed(request, &task.meta.id, at, &self.settings.signing),
+                };
                 self.target.call(request, timeout).await
             }
             Err(error) => Err(CallError::Blocked(format!("the url {error}"))),
@@ -268,11 +297,14 @@ impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
     /// Settles what was decided of a readable entry, and tells of it.
     async fn settle(
         &self,
-        task: Task<'_>,
-        settlement: Settlement,
+        mut task: Task<'_>,
+        mut settlement: Settlement,
         attempt: Option<&AttemptReport>,
         answer: Option<&Answer>,
     ) -> Result<Handled, SettleError> {
+        if let Settlement::Bury(letter) | Settlement::End(_, Some(letter)) = &mut settlement {
+            self.keep_body(&mut task, letter).await?;
+        }
         let now = self.clock.now();
         let end = match &settlement {
             Settlement::Done => Some(MessageState::Delivered),
@@ -282,8 +314,9 @@ impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
         };
         let callback =
             end.and_then(|end| callback_of(&task.envelope, &task.meta, end, answer, &self.settings.routes, now));
+        let sequence = task.meta.sequence.filter(|_| task.is_strict());
         let remembered = task.remembered.then_some(&task.meta);
-        let beside = Beside { attempt, callback: callback.as_ref(), remembered };
+        let beside = Beside { attempt, callback: callback.as_ref(), sequence, remembered };
         match self.settle.settle(task.leased, &settlement, beside).await {
             Ok(()) => {}
             // What its line is to remember can't be kept: it does not stop with that, and the attempt was none.

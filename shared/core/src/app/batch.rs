@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::Dispatcher;
 use super::attempt::Handled;
-use crate::ports::{Clock, Control, Leased, Settle, SettleError, Target};
+use crate::ports::{Bodies, Clock, Control, Leased, Settle, SettleError, Target};
 
 /// What a settlement and giving back the rest need, at the end of a batch's time. A settlement's calls end
 /// within nine seconds.
@@ -27,7 +27,7 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_s
 /// How a group ended: what goes back, with the time for which it is hidden.
 type GoesBack<'a> = Vec<(&'a Leased, Duration)>;
 
-impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
+impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, K, B> {
     /// Handles a batch; `until` is the reading of the clock's `elapsed` at which the process is stopped. The
     /// entry ids of what goes back, in the order received.
     pub async fn run(&self, entries: &[Leased], until: Duration) -> Vec<String> {

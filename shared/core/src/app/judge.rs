@@ -7,12 +7,12 @@ use super::bury;
 use super::task::Task;
 use crate::limits;
 use crate::outcome::Failure;
-use crate::ports::{Answer, Clock, Control, Entry, Hold, Settle, Settlement, Target};
+use crate::ports::{Answer, Bodies, Clock, Control, Entry, Hold, Settle, Settlement, Target};
 use crate::queue::QueueName;
 use crate::retry::{FirstError, Verdict};
 use crate::time::Timestamp;
 
-impl<T: Target, S: Settle, C: Clock, K: Control> Dispatcher<T, S, C, K> {
+impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, K, B> {
     pub(super) fn judge(
         &self,
         task: &mut Task<'_>,

@@ -1,6 +1,7 @@
 //! The use cases: what every home does in the same way, over the ports.
 
 mod accept;
+mod aside;
 mod attempt;
 mod batch;
 mod bury;

@@ -113,6 +113,7 @@ fn raw(letter: &DeadLetter, text: &str, settings: &Settings, now: Timestamp) -> 
         target_host: letter.target_host.clone(),
         received_at: letter.received_at.unwrap_or(now),
         flow: None,
+        body: None,
     };
     let entry = entry(letter, route, &letter.id, identity::group_id(&letter.tenant, &letter.id));
     Ok(Entry { body: text.to_owned(), listing: Some(Arc::new(listing)), ..entry })

@@ -3,9 +3,9 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use crate::envelope::{Body, Envelope, Meta};
-use crate::ports::Outgoing;
-use crate::signing::Signing;
+use crate::envelope::{Envelope, Form, Meta};
+use crate::ports::{Outgoing, Payload};
+use crate::signing::{Signer, Signing};
 use crate::time::Timestamp;
 use crate::{headers, identity};
 
@@ -25,7 +25,7 @@ pub(super) fn build(envelope: &Envelope, meta: &Meta, url: Url, trace: &str, att
             sent.push((name.to_owned(), value));
         }
     };
-    if matches!(message.body, Body::Json(_)) {
+    if message.body.form() == Form::Json {
         add("content-type", "application/json".to_owned());
     }
     add("user-agent", concat!("chaski/", env!("CARGO_PKG_VERSION")).to_owned());
@@ -39,19 +39,46 @@ pub(super) fn build(envelope: &Envelope, meta: &Meta, url: Url, trace: &str, att
         add("chaski-sequence", sequence);
     }
     add(TRACEPARENT, traceparent(meta, trace, attempt));
-    Outgoing { url, method: message.method.clone(), headers: sent, body: message.body.bytes().to_vec() }
+    Outgoing { url, method: message.method.clone(), headers: sent, body: message.body.bytes().to_vec().into() }
 }
 
 /// Signs a request of the message with that id, where there is a secret for its target. The id is the same at every
 /// attempt, the time is each attempt's own: a target refuses what is older than it trusts.
 pub(super) fn signed(mut request: Outgoing, id: &str, at: Timestamp, signing: &Signing) -> Outgoing {
-    if let Some(keys) = request.url.host().and_then(|host| signing.keys(host)) {
-        let seconds = at.millis() / 1_000;
-        let signature = keys.sign(id, seconds, &request.body);
-        let values = [id.to_owned(), seconds.to_string(), signature];
-        request.headers.extend(WEBHOOK.map(str::to_owned).into_iter().zip(values));
+    if let Payload::Bytes(body) = &request.body
+        && let Some(mut signature) = Signature::begin(&request.url, id, at, signing)
+    {
+        signature.update(body);
+        request.headers.extend(signature.headers());
     }
     request
+}
+
+/// The signature of one attempt, over a body that may come in pieces.
+pub(super) struct Signature {
+    id: String,
+    seconds: i64,
+    signer: Signer,
+}
+
+impl Signature {
+    /// Begins it, where there is a secret for the target.
+    pub(super) fn begin(url: &Url, id: &str, at: Timestamp, signing: &Signing) -> Option<Self> {
+        let keys = signing.keys(url.host()?)?;
+        let seconds = at.millis() / 1_000;
+        Some(Self { id: id.to_owned(), seconds, signer: keys.begin(id, seconds) })
+    }
+
+    /// Takes the next bytes of the body.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.signer.update(bytes);
+    }
+
+    /// The headers that tell it.
+    pub(super) fn headers(self) -> [(String, String); 3] {
+        let [id, timestamp, signature] = WEBHOOK.map(str::to_owned);
+        [(id, self.id), (timestamp, self.seconds.to_string()), (signature, self.signer.finish())]
+    }
 }
 
 /// The headers of Standard Webhooks. A producer may set none of that prefix.
@@ -103,6 +130,8 @@ fn hex(bytes: &[u8], count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn built(json: &str) -> Outgoing {
@@ -122,7 +151,6 @@ mod tests {
                 "meta":{"id":"m-1","generation":2}}"#,
         );
         assert_eq!(request.method, "POST");
-        assert_eq!(request.body, b"{ \"a\" : 1.0 }");
         assert_eq!(header(&request, "content-type"), ["application/json"]);
         assert_eq!(header(&request, "x-a"), ["1"]);
         assert_eq!(header(&request, "chaski-id"), ["m-1"]);
@@ -132,6 +160,7 @@ mod tests {
         assert_eq!(header(&request, "idempotency-key"), ["m-1"]);
         assert!(header(&request, "user-agent")[0].starts_with("chaski/"));
         assert_eq!(header(&request, TRACEPARENT)[0].len(), 55);
+        assert_eq!(request.body.read().now_or_never().unwrap().unwrap(), b"{ \"a\" : 1.0 }");
     }
 
     #[test]
@@ -160,7 +189,7 @@ mod tests {
             let request =
                 built(&format!(r#"{{"subject":"s","message":{{"url":"http://e.org"{message}}},"meta":{{"id":"m"}}}}"#));
             let typed = !header(&request, "content-type").is_empty();
-            (request.body, typed)
+            (request.body.read().now_or_never().unwrap().unwrap(), typed)
         };
         assert_eq!(body(""), (vec![], false));
         assert_eq!(body(r#","body":null"#), (b"null".to_vec(), true));

@@ -22,6 +22,7 @@ use crate::settings::Settings;
 use crate::time::Timestamp;
 use std::sync::Arc;
 
+mod aside;
 mod asks;
 
 /// A clock that each call of a target moves on by what the call takes.
@@ -64,16 +65,22 @@ struct Book {
     settled: Mutex<Vec<(String, Settlement)>>,
     given_back: Mutex<Vec<(String, Duration)>>,
     callbacks: Mutex<Vec<Entry>>,
+    /// Of whom something was remembered: id and attempts.
+    remembered: Mutex<Vec<(String, u32)>>,
     refuses: Vec<String>,
 }
 
 impl Settle for Arc<Book> {
+    const KEEPS: Option<Duration> = Some(Duration::from_secs(13 * 24 * 3_600));
+
     async fn settle(&self, leased: &Leased, settlement: &Settlement, beside: Beside<'_>) -> Result<(), SettleError> {
         if self.refuses.contains(&leased.entry_id) {
             return Err(SettleError("scripted".to_owned()));
         }
         self.settled.lock().unwrap().push((leased.entry_id.clone(), settlement.clone()));
         self.callbacks.lock().unwrap().extend(beside.callback.cloned());
+        let remembered = beside.remembered.map(|meta| (meta.id.clone(), meta.attempts));
+        self.remembered.lock().unwrap().extend(remembered);
         Ok(())
     }
     async fn give_back(&self, entries: &[(&Leased, Duration)]) {

@@ -22,6 +22,10 @@ pub struct Rules<'a> {
     pub now: Timestamp,
     /// The longest `timeout` that may be asked for.
     pub max_timeout: Duration,
+    /// Who posts: what it uploaded may be named by nobody else.
+    pub producer: &'a str,
+    /// The largest body that may stand in the envelope, as the target gets it.
+    pub body_bytes: usize,
 }
 
 /// An envelope that may be taken, still without `meta`.
@@ -109,8 +113,8 @@ fn read(mut fields: Fields<'_>, key: Option<&str>, rules: Rules<'_>, mistakes: &
 
 fn take_message(fields: &mut Fields<'_>, rules: Rules<'_>, mistakes: &mut Mistakes) -> Option<Checked> {
     match (fields.take("message"), fields.take("body")) {
-        (Some(raw), None) => check::message("/message", raw, rules.guard, mistakes),
-        (None, Some(raw)) => check::message("/body", raw, rules.guard, mistakes),
+        (Some(raw), None) => check::message("/message", raw, rules, mistakes),
+        (None, Some(raw)) => check::message("/body", raw, rules, mistakes),
         (Some(_), Some(_)) => {
             mistakes.wrong("/body", "is the older name of message; both can't stand");
             None

@@ -149,12 +149,12 @@ fn retry(at: &str, raw: &RawValue, mistakes: &mut Mistakes, unknown: &mut Vec<St
 fn callback(at: &str, raw: &RawValue, rules: Rules<'_>, mistakes: &mut Mistakes, unknown: &mut Vec<String>) {
     let Some(mut fields) = object(at, raw, mistakes) else { return };
     own(at, &fields, rules, mistakes, unknown);
-    for name in ["body", "body_base64"] {
+    for name in ["body", "body_base64", "body_ref"] {
         if fields.take(name).is_some() {
             mistakes.wrong(&json::join(at, name), "can't be given: the outcome is the body");
         }
     }
-    if check::message(at, raw, rules.guard, mistakes).is_some() {
+    if check::message(at, raw, rules, mistakes).is_some() {
         for name in ["url", "method", "headers", "timeout", "retry"] {
             fields.take(name);
         }

@@ -7,13 +7,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::accept::Rules;
 use super::body::Body;
 use super::wire::read_body;
 use super::{DEFAULT_METHOD, Message};
 use crate::guard::Guard;
 use crate::json::{self, Fields};
 use crate::problem::FieldError;
-use crate::{headers, limits};
+use crate::{headers, identity, limits};
 
 /// The mistakes found so far.
 #[derive(Debug, Default)]
@@ -93,7 +94,7 @@ pub(super) fn labels(raw: &RawValue, mistakes: &mut Mistakes) -> Option<Vec<Stri
 pub(super) type Checked = (Message, Option<Url>);
 
 /// Checks the request itself; `at` is `/message`, or `/body` for the shape of 1.0.
-pub(super) fn message(at: &str, raw: &RawValue, guard: &Guard, mistakes: &mut Mistakes) -> Option<Checked> {
+pub(super) fn message(at: &str, raw: &RawValue, rules: Rules<'_>, mistakes: &mut Mistakes) -> Option<Checked> {
     let Some(mut fields) = Fields::read(raw) else {
         mistakes.wrong(at, "must be an object");
         return None;
@@ -101,10 +102,13 @@ pub(super) fn message(at: &str, raw: &RawValue, guard: &Guard, mistakes: &mut Mi
     for name in fields.duplicates() {
         mistakes.wrong(&json::join(at, name), "stands more than once");
     }
-    let url = url(&json::join(at, "url"), fields.take("url"), guard, mistakes);
+    let url = url(&json::join(at, "url"), fields.take("url"), rules.guard, mistakes);
     let method = fields.take("method").map(|raw| method(&json::join(at, "method"), raw, mistakes));
     let headers = fields.take("headers").map(|raw| header_list(&json::join(at, "headers"), raw, mistakes));
-    let body = body(at, fields.take("body"), fields.take("body_base64"), mistakes);
+    let body = match fields.take("body_ref") {
+        Some(raw) => body_ref(at, raw, &fields, rules, mistakes),
+        None => body(at, fields.take("body"), fields.take("body_base64"), rules.body_bytes, mistakes),
+    };
     let (text, url) = url?;
     let message = Message {
         url: text,
@@ -186,7 +190,21 @@ fn header_list(at: &str, raw: &RawValue, mistakes: &mut Mistakes) -> Vec<(String
     headers
 }
 
-fn body(at: &str, json: Option<&RawValue>, base64: Option<&RawValue>, mistakes: &mut Mistakes) -> Body {
+/// A reference that `POST /bodies` gave to this producer. Whether the body came is not known here.
+fn body_ref(at: &str, raw: &RawValue, others: &Fields<'_>, rules: Rules<'_>, mistakes: &mut Mistakes) -> Body {
+    let at_ref = json::join(at, "body_ref");
+    if others.get("body").or(others.get("body_base64")).is_some() {
+        mistakes.wrong(&at_ref, "can't stand beside body or body_base64");
+        return Body::None;
+    }
+    let Some(reference) = mistakes.typed::<String>(&at_ref, raw, "a string") else { return Body::None };
+    if !identity::is_body_reference(&reference, rules.producer) {
+        mistakes.wrong(&at_ref, "is none that POST /bodies gave to this producer");
+    }
+    Body::aside(reference, None, None)
+}
+
+fn body(at: &str, json: Option<&RawValue>, base64: Option<&RawValue>, most: usize, mistakes: &mut Mistakes) -> Body {
     let at_base64 = json::join(at, "body_base64");
     let at = &json::join(at, "body");
     let (at, body) = match (json, base64) {
@@ -214,8 +232,10 @@ fn body(at: &str, json: Option<&RawValue>, base64: Option<&RawValue>, mistakes: 
         }
     };
     let size = body.bytes().len();
-    if size > limits::BODY_BYTES {
-        mistakes.too_large(at, format!("is {size} bytes; at most {} are taken", limits::BODY_BYTES));
+    if size > most {
+        let larger =
+            if most > limits::BODY_BYTES { "; upload it by POST /bodies, and name it as body_ref" } else { "" };
+        mistakes.too_large(at, format!("is {size} bytes; at most {most} are taken in a call{larger}"));
     }
     body
 }

@@ -96,7 +96,7 @@ impl Meta {
     /// The text of the object, as a home remembers it beside its queues.
     #[must_use]
     pub fn to_json(&self) -> String {
-        self.write(None)
+        self.write(None, None)
     }
 
     /// The line that a message of this subject stands in. A callback has one of its own beside the subject's: who is
@@ -141,8 +141,9 @@ impl Meta {
         }
     }
 
-    /// The text of the object. `body` says what a travelling base64 body holds.
-    pub(super) fn write(&self, body: Option<&'static str>) -> String {
+    /// The text of the object. `body` says what a travelling base64 body holds, or one that is kept beside the queue,
+    /// and `bytes` how large the latter is.
+    pub(super) fn write(&self, body: Option<&'static str>, bytes: Option<u64>) -> String {
         let mut writer = Writer::default();
         writer.number("v", self.v.max(META_VERSION));
         writer.text("id", &self.id);
@@ -176,6 +177,9 @@ impl Meta {
         writer.text_if("route", self.route.as_deref());
         writer.text_if("trace", self.trace.as_deref());
         writer.text_if("body", body);
+        if let Some(bytes) = bytes {
+            writer.number("body_bytes", bytes);
+        }
         writer.finish(&self.extra)
     }
 }

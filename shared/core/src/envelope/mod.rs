@@ -12,7 +12,7 @@ mod options;
 mod wire;
 
 pub use accept::{Accepted, Rules, accept};
-pub use body::Body;
+pub use body::{Aside, Body, Form};
 pub use meta::{META_VERSION, Meta};
 pub use options::{Callback, Options};
 pub use wire::Undecodable;

@@ -112,7 +112,7 @@ impl Callback {
     fn read(raw: &RawValue) -> Option<Self> {
         let mut fields = Fields::read(raw)?;
         let options = Options::read(&mut fields);
-        Some(Self { message: read_message(raw, None).ok()?, options })
+        Some(Self { message: read_message(raw, None, None).ok()?, options })
     }
 }
 

@@ -18,7 +18,8 @@ fn now() -> Timestamp {
 }
 
 fn rules(guard: &Guard) -> Rules<'_> {
-    Rules { guard, now: now(), max_timeout: std::time::Duration::from_secs(30) }
+    let max_timeout = std::time::Duration::from_secs(30);
+    Rules { guard, now: now(), max_timeout, producer: "crm", body_bytes: limits::CALL_BODY_BYTES }
 }
 
 fn take(text: &str) -> Result<Accepted, Vec<FieldError>> {
@@ -263,8 +264,8 @@ fn every_limit_holds_at_itself_and_not_above() {
         ),
         (
             "body",
-            in_message("body", json!(x(limits::BODY_BYTES))),
-            in_message("body", json!(x(limits::BODY_BYTES + 1))),
+            in_message("body", json!(x(limits::CALL_BODY_BYTES))),
+            in_message("body", json!(x(limits::CALL_BODY_BYTES + 1))),
         ),
     ];
     for (name, at, above) in cases {

@@ -24,9 +24,10 @@ impl Envelope {
         let message = take_message(&mut fields).ok_or(Undecodable("it has no message"))?;
         let mut meta = fields.take("meta").and_then(Fields::read);
         let form: Option<String> = meta.as_mut().and_then(|meta| meta.take_as("body"));
+        let bytes: Option<u64> = meta.as_mut().and_then(|meta| meta.take_as("body_bytes"));
         Ok(Self {
             subject,
-            message: read_message(message, form.as_deref())?,
+            message: read_message(message, form.as_deref(), bytes)?,
             key: fields.take_as("id"),
             client: fields.take_as("client"),
             labels: fields.take_as("labels").unwrap_or_default(),
@@ -61,7 +62,10 @@ impl Envelope {
             writer.text_if("id", self.key.as_deref());
             writer.text_if("client", self.client.as_deref());
             if let Some(meta) = &self.meta {
-                writer.raw("meta", &meta.write(body.and_then(|body| body.form)));
+                writer.raw(
+                    "meta",
+                    &meta.write(body.as_ref().and_then(|body| body.form), body.as_ref().and_then(|body| body.bytes)),
+                );
             }
         }
         writer.finish(&self.extra)
@@ -90,14 +94,18 @@ pub(super) fn take_message<'a>(fields: &mut Fields<'a>) -> Option<&'a RawValue> 
     fields.take("message").or_else(|| fields.take("body"))
 }
 
-pub(super) fn read_message(raw: &RawValue, form: Option<&str>) -> Result<Message, Undecodable> {
+/// `form` and `bytes` are what `meta` says of the body.
+pub(super) fn read_message(raw: &RawValue, form: Option<&str>, bytes: Option<u64>) -> Result<Message, Undecodable> {
     let mut fields = Fields::read(raw).ok_or(Undecodable("its message is no object"))?;
     let url = fields.take_as("url").ok_or(Undecodable("its message has no url"))?;
     let method: Option<String> = fields.take_as("method");
     let body = match (fields.take("body"), fields.take_as::<String>("body_base64")) {
         (_, Some(base64)) => Body::decode(&base64, form).ok_or(Undecodable("its body is not base64"))?,
         (Some(raw), None) => read_body(raw).ok_or(Undecodable("its body is a string that is no text"))?,
-        (None, None) => Body::None,
+        (None, None) => match fields.take_as("body_ref") {
+            Some(reference) => Body::aside(reference, form, bytes),
+            None => Body::None,
+        },
     };
     Ok(Message {
         url,

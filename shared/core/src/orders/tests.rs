@@ -22,6 +22,7 @@ fn listing() -> Listing {
         target_host: Some("e.org".to_owned()),
         received_at: at(0),
         flow: None,
+        body: None,
     }
 }
 

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use url::Url;
 
 use crate::dead_letter::DeadLetter;
@@ -15,9 +16,11 @@ use crate::ledger::{AttemptReport, Listing, MessageState};
 use crate::queue::QueueName;
 use crate::time::Timestamp;
 
+mod bodies;
 mod control;
 mod desk;
 
+pub use bodies::{Bodies, BodyError, KeptBody, NoBodies, OpenBody, Pieces, Upload, UploadAddress};
 pub use control::{Admission, Ask, Control, NoControl};
 pub use desk::{
     Backup, Buried, CancelCount, Cancelled, DeadLetters, Desk, DeskError, Ledger, Pauses, QueueRecord, Queues,
@@ -75,6 +78,9 @@ pub enum EnqueueError {
     /// Will never be taken as it is.
     #[error("the queue refuses the entry: {0}")]
     Refused(String),
+    /// The upload that it names is another message's.
+    #[error("another message has the body that it names")]
+    BodyTaken,
 }
 
 /// Taking entries in, for acceptance.
@@ -149,6 +155,8 @@ pub struct Beside<'a> {
     pub attempt: Option<&'a AttemptReport>,
     /// The message that tells of the end. It is durable before the lease ends.
     pub callback: Option<&'a Entry>,
+    /// The message's number in its strict line, for a home that counts in the settlement that follows the attempt.
+    pub sequence: Option<u64>,
     /// Whose message is remembered beside its queue, if it is: that may go with a settlement that moves the line on.
     pub remembered: Option<&'a Meta>,
 }
@@ -183,7 +191,7 @@ pub trait Settle: Send + Sync {
 }
 
 /// One HTTP request as the target shall get it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Outgoing {
     /// Where to; http or https. Its host may be private: the caller of the network checks that.
     pub url: Url,
@@ -191,8 +199,36 @@ pub struct Outgoing {
     pub method: String,
     /// In the order in which they are sent; names and values are legal HTTP/1.1, values are ASCII or UTF-8.
     pub headers: Vec<(String, String)>,
-    /// The bytes of the body; empty for none.
-    pub body: Vec<u8>,
+    /// The body.
+    pub body: Payload,
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub enum Payload {
+    /// At hand as a whole; empty for none.
+    Bytes(Vec<u8>),
+    /// Read while it is sent, with its length told before.
+    Opened(OpenBody),
+}
+
+impl Payload {
+    /// All of it, in memory.
+    ///
+    /// # Errors
+    /// A piece of it can't be had.
+    pub async fn read(self) -> Result<Vec<u8>, BodyError> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Opened(body) => body.pieces.try_concat().await,
+        }
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
 }
 
 /// What the target answered.

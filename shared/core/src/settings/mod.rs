@@ -79,6 +79,8 @@ pub struct AwsNames {
     pub table: String,
     /// `aws.control`: the table of what is known beside the queues. Empty: none, and so nothing of that is.
     pub control: String,
+    /// `aws.bucket`: where large bodies are kept. Empty: none are, and a body ends at the inline limit.
+    pub bucket: String,
     /// `aws.key_window`: how long the same key and content is the same message. Zero: as long as the queue itself
     /// knows it, five minutes.
     pub key_window: Duration,
@@ -176,6 +178,7 @@ fn read_aws(reader: &mut Reader<'_>) -> AwsNames {
         queue_prefix: reader.text("aws.queue_prefix", ""),
         table: reader.text("aws.table", ""),
         control: reader.text("aws.control", ""),
+        bucket: reader.text("aws.bucket", ""),
         key_window: reader.span("aws.key_window", Duration::ZERO),
         sequence: reader.boolean("aws.sequence", false),
         schedule_group: reader.text("aws.schedule_group", ""),

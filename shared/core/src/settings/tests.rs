@@ -20,7 +20,7 @@ fn nothing_at_all_is_the_contract_s_default() {
     assert_eq!(settings.http.timeout, Duration::from_secs(10));
     assert_eq!(settings.http.max_timeout, Duration::from_secs(30));
     assert_eq!(settings.routes, crate::route::default_routes());
-    assert!(settings.producers.is_empty());
+    assert!(settings.producers.is_empty() && settings.breaker);
 }
 
 #[test]
@@ -32,11 +32,17 @@ fn the_contract_s_example_is_read() {
 
 #[test]
 fn the_environment_wins() {
-    let env = [("CHASKI_TIERS_FAST", "1s"), ("CHASKI_HTTP_TIMEOUT", "2"), ("CHASKI_LOG_LEVEL", "warn")];
+    let env = [
+        ("CHASKI_TIERS_FAST", "1s"),
+        ("CHASKI_HTTP_TIMEOUT", "2"),
+        ("CHASKI_LOG_LEVEL", "warn"),
+        ("CHASKI_TARGETS_BREAKER", "false"),
+    ];
     let settings = read_with("[tiers]\nfast = \"5s\"\n[http]\ntimeout = 7", &env).unwrap();
     assert_eq!(settings.tiers.fast, Duration::from_secs(1));
     assert_eq!(settings.http.timeout, Duration::from_secs(2));
     assert_eq!(settings.log.level, tracing::Level::WARN);
+    assert!(!settings.breaker);
 }
 
 #[test]

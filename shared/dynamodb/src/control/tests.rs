@@ -1,6 +1,8 @@
 //! Goal: the table is read once a second whoever asks, a table that is down holds nothing up, and a paused head is
 //! hidden for long only where a resume finds it.
 
+mod lines;
+
 use std::sync::Mutex;
 
 use chaski_core::orders::{CancelMark, CancelWhat};

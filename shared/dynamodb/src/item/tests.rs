@@ -215,6 +215,8 @@ fn whatever_passes_ingress_is_one_item() {
                 None,
                 Rules {
                     guard: &guard,
+                    producer: "",
+                    body_bytes: limits::CALL_BODY_BYTES,
                     now: Timestamp::from_millis(0),
                     max_timeout: std::time::Duration::from_secs(30),
                 },

@@ -91,11 +91,6 @@ impl FakeControl {
                     }
                 }
             }
-            "GetItem" => {
-                let key = request.get("Key")?;
-                let found = rows.iter().find(|row| is_at(row, key));
-                ok(found.map_or_else(|| json!({}), |row| json!({"Item": row})))
-            }
             "DeleteItem" => {
                 let key = request.get("Key")?;
                 let found = rows.iter().find(|row| is_at(row, key)).cloned().unwrap_or_default();
@@ -106,10 +101,38 @@ impl FakeControl {
                 rows.retain(|row| !is_at(row, key));
                 ok(if found.is_null() { json!({}) } else { json!({"Attributes": found}) })
             }
+            "GetItem" => {
+                assert!(
+                    request.get("ConsistentRead") == Some(&Value::Bool(true)),
+                    "a row of a moment ago must be seen"
+                );
+                let key = request.get("Key")?;
+                let found = rows.iter().find(|row| is_at(row, key));
+                ok(found.map_or_else(|| json!({}), |row| json!({ "Item": row })))
+            }
+            "UpdateItem" => number(&mut rows, request),
             "Query" => query(&rows, request),
             other => Some((400, json!({"__type": "ValidationException", "message": other}))),
         }
     }
+}
+
+/// The one update there is: the next number of a line, for whoever did not get the last one.
+fn number(rows: &mut Vec<Value>, request: &Value) -> Answer {
+    let (key, me) = (request.get("Key")?, request.pointer("/ExpressionAttributeValues/:me")?);
+    let at = rows.iter().position(|row| is_at(row, key));
+    let old = at.and_then(|at| rows.get(at)).cloned().unwrap_or_else(|| key.clone());
+    if old.get("last") == Some(me) {
+        return Some((400, json!({"__type": "ConditionalCheckFailedException", "message": "no", "Item": old})));
+    }
+    let n = text(&old, "/n/N").parse::<u64>().unwrap_or(0) + 1;
+    let mut new = old;
+    let fields = new.as_object_mut()?;
+    fields.insert("n".to_owned(), json!({"N": n.to_string()}));
+    fields.insert("last".to_owned(), me.clone());
+    rows.retain(|row| !is_at(row, key));
+    rows.push(new.clone());
+    ok(json!({ "Attributes": new }))
 }
 
 fn query(rows: &[Value], request: &Value) -> Answer {

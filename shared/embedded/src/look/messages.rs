@@ -10,7 +10,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::clause::Clause;
-use super::{Look, LookError};
+use super::{Look, LookError, body_of};
 use crate::finds::{Find, found_up_to};
 use crate::row::{
     ATTEMPT_COLUMNS, AttemptRow, IdValue, LISTING_COLUMNS, ListingRow, read_error, readable, state_number, state_of,
@@ -40,6 +40,7 @@ pub(crate) fn message(
         return Ok(None);
     };
     record.attempts = attempts(connection, no, record.listing.generation)?;
+    record.listing.body = body_of(connection, no)?;
     Ok(Some((no, record)))
 }
 

@@ -1,5 +1,6 @@
 //! Looking at the store, beside the writer: each look is one snapshot.
 
+mod bodies;
 mod clause;
 mod letters;
 mod messages;
@@ -7,16 +8,20 @@ mod pauses;
 #[cfg(test)]
 mod plans;
 mod queues;
+mod sequences;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
+use bodies::body_of;
+pub(crate) use bodies::{Found as FoundBody, body, piece};
 pub(crate) use letters::{count_letters, letter, letters, letters_for_replay};
 pub(crate) use messages::{message, messages, open_messages};
 pub(crate) use pauses::read_pauses;
 pub(crate) use queues::queues;
+pub(crate) use sequences::last_sequence;
 
 use crate::row::is_unreadable;
 use crate::store::Shared;

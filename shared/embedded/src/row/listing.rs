@@ -85,6 +85,8 @@ impl ListingRow {
             received_at: Timestamp::from_millis(row.get(11)?),
             // The entry's row has it.
             flow: None,
+            // Stands in a table of its own.
+            body: None,
         };
         let read = Self { no: row.get(0)?, listing };
         let whole = row.get::<_, i64>(12)? == sum(read.no, &read.listing);

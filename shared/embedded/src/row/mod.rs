@@ -1,6 +1,7 @@
 //! The rows of the store, each with a checksum over what it says.
 
 mod attempt;
+mod body;
 mod entry;
 mod id;
 mod letter;
@@ -8,6 +9,7 @@ pub(crate) mod listing;
 mod sum;
 
 pub(crate) use attempt::{AttemptRow, COLUMNS as ATTEMPT_COLUMNS};
+pub(crate) use body::{BodyRow, BodyState, COLUMNS as BODY_COLUMNS, PIECE_BYTES, PIECE_COLUMNS, PieceRow};
 pub(crate) use entry::{COLUMNS as ENTRY_COLUMNS, EntryRow, FlowRow, INSERT as ENTRY_INSERT};
 pub(crate) use id::IdValue;
 pub(crate) use letter::{

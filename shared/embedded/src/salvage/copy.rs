@@ -6,11 +6,18 @@ use tracing::error;
 
 /// Tables by what a damaged page costs: rows are read by their numbers, so that the rest is found behind a damaged
 /// place.
-const NUMBERED: [(&str, &str); 4] = [("queues", "no"), ("messages", "no"), ("entries", "seq"), ("dead_letters", "no")];
+const NUMBERED: [(&str, &str); 6] = [
+    ("queues", "no"),
+    ("messages", "no"),
+    ("entries", "seq"),
+    ("dead_letters", "no"),
+    ("bodies", "no"),
+    ("body_pieces", "no"),
+];
 /// Tables without numbers, which are read from both ends.
-const OTHERS: [&str; 4] = ["store", "attempts", "moves", "pauses"];
+const OTHERS: [&str; 5] = ["store", "attempts", "moves", "sequences", "pauses"];
 /// Tables whose rows have a checksum: text that is none any more is copied as it is, for that to tell.
-const SUMMED: [&str; 4] = ["entries", "messages", "dead_letters", "attempts"];
+const SUMMED: [&str; 5] = ["entries", "messages", "dead_letters", "attempts", "bodies"];
 
 /// What was copied.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

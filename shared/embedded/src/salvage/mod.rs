@@ -158,6 +158,10 @@ pub(crate) fn balance(target: &Connection) -> rusqlite::Result<()> {
              error = json_object('class', 'internal', 'detail', 'its entry was lost in a damaged store',
                  'at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
              WHERE state NOT IN (3, 4, 5, 6) AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.seq = messages.entry);
+         UPDATE bodies SET message = NULL WHERE message IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.no = bodies.message)
+             AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE accepted_no = bodies.message);
+         DELETE FROM body_pieces WHERE NOT EXISTS (SELECT 1 FROM bodies WHERE bodies.no = body_pieces.no / 256);
          DELETE FROM finds;
          DELETE FROM store WHERE key = 'found_up_to';
          DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM messages WHERE messages.no = attempts.message);

@@ -6,7 +6,8 @@
 //! opens later, is parked at that gate and takes nobody's slot.
 //!
 //! Lines that memory has no room for are spilled: they stand in the file alone, and the loader brings them in when
-//! there is room, going round all lines. Entries that are not due yet are never held here.
+//! there is room, going round all lines. Entries that are not due yet are never here; a line whose head is one (a
+//! strict message that failed, and is held) comes in at its head's time.
 
 mod gate;
 mod gates;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use crate::row::EntryRow;
 use gate::Gate;
 use gates::Gates;
+use held::HeldLines;
 pub(crate) use lease::{Held, Token};
 use line::{Line, Place};
 pub(crate) use pauses::PauseSet;
@@ -105,10 +107,8 @@ pub(crate) struct Schedule {
     spilled: bool,
     /// Whether one was spilled since the round over all lines began.
     spilled_again: bool,
-    /// Whether lines may stand in the file alone whose head is held until its time.
-    held: bool,
-    /// Whether one was met since the round over all lines began.
-    held_again: bool,
+    /// Lines that stand in the file alone, with a head that is held until its time.
+    held: HeldLines,
     /// Whether a round over all lines is owed: at the start, and after a pause ended.
     round_owed: bool,
     /// Whether a round runs that was owed, and has to go to its end.
@@ -138,8 +138,7 @@ impl Schedule {
             reload: Vec::new(),
             spilled: true,
             spilled_again: false,
-            held: true,
-            held_again: false,
+            held: HeldLines::unknown(),
             round_owed: true,
             round_runs: false,
             changing: HashSet::new(),
@@ -160,7 +159,7 @@ impl Schedule {
 
     /// Whether the line is here, so that what came before an entry of it needs no look into the file.
     pub(crate) fn knows(&self, line: i64) -> bool {
-        self.lines.contains_key(&line) || !(self.spilled || self.held)
+        self.lines.contains_key(&line) || !(self.spilled || self.held.may_have(line))
     }
 
     /// An entry was written. `behind` tells whether the file holds earlier ones of its line, where the line is not
@@ -192,6 +191,7 @@ impl Schedule {
     fn insert(&mut self, id: i64, entries: Vec<EntryRow>, more: bool) {
         let line = Line::new(entries, more);
         self.room_used += line.room();
+        self.held.forget(id);
         self.lines.insert(id, line);
         self.ready.push_back(id);
     }
@@ -200,6 +200,7 @@ impl Schedule {
     fn insert_empty(&mut self, id: i64) {
         let line = Line::new(Vec::new(), true);
         self.room_used += line.room();
+        self.held.forget(id);
         self.lines.insert(id, line);
     }
 
@@ -227,7 +228,7 @@ impl Schedule {
         let line = self.lines.get(&id).filter(|line| line.place == Place::Ready)?;
         let head = line.entries.front()?;
         let gates = self.gates_of(head);
-        if self.pauses.holds(head) {
+        if self.is_paused(head) {
             self.drop_line(id);
             self.mark_spilled();
             gates.iter().flatten().for_each(|gate| self.serve(gate, now));
@@ -279,11 +280,15 @@ impl Schedule {
         match line.entries.front() {
             // What is not due, or has to make room for lines that were never here, is found in the file again.
             Some(entry) if crowded || entry.due.is_some_and(|due| due > now) => {
+                let (queue, later) = (entry.queue, entry.due.is_some_and(|due| due > now));
+                let gates = self.limits.gates_of(entry);
                 if crowded {
-                    let gates = self.limits.gates_of(entry);
                     self.spill(gates);
                 }
                 self.drop_line(id);
+                if later {
+                    self.note_held(queue, id);
+                }
             }
             Some(_) => {
                 line.place = Place::Ready;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use chaski_core::identity;
 use chaski_core::pause::PauseScope;
 
+use super::Schedule;
 use crate::row::EntryRow;
 
 /// The pauses in force, as they are asked of an entry.
@@ -35,7 +36,7 @@ impl PauseSet {
         }
     }
 
-    pub(crate) fn holds(&self, entry: &EntryRow) -> bool {
+    fn holds(&self, entry: &EntryRow) -> bool {
         let named = |set: &HashSet<String>, name: &Option<super::Name>| {
             !set.is_empty() && name.as_deref().is_some_and(|name| set.contains(name))
         };
@@ -44,5 +45,17 @@ impl PauseSet {
             || self.groups.contains(&entry.group)
             || named(&self.routes, &entry.route)
             || named(&self.hosts, &entry.host)
+    }
+}
+
+impl Schedule {
+    /// Whether a pause holds the entry back. What is to be moved or buried is held by its queue's alone: a message
+    /// whose time has come joins its line, and is held there.
+    pub(super) fn is_paused(&self, entry: &EntryRow) -> bool {
+        if self.limits.passing.contains(&entry.queue) {
+            self.pauses.all || self.pauses.queues.contains(&entry.queue)
+        } else {
+            self.pauses.holds(entry)
+        }
     }
 }

@@ -55,7 +55,7 @@ impl Schedule {
     pub(crate) fn begin_round(&mut self) {
         self.round_runs = std::mem::take(&mut self.round_owed);
         self.spilled_again = false;
-        self.held_again = false;
+        self.held.begin_round();
         self.gates.begin_round();
     }
 
@@ -63,7 +63,7 @@ impl Schedule {
     pub(crate) fn end_round(&mut self) {
         self.round_runs = false;
         self.spilled = self.spilled_again;
-        self.held = self.held_again;
+        self.held.end_round();
         self.gates.end_round();
     }
 
@@ -79,10 +79,10 @@ impl Schedule {
             return false;
         }
         if head.due.is_some_and(|due| due > now) {
-            self.note_held();
+            self.note_held(head.queue, head.line);
             return false;
         }
-        if self.pauses.holds(head) {
+        if self.is_paused(head) {
             self.mark_spilled();
             return false;
         }
@@ -115,11 +115,20 @@ impl Schedule {
         let stale = self.touched.as_ref().is_some_and(|touched| touched.contains(&id));
         let loading = self.lines.get(&id).map(|line| line.place == Place::Loading);
         let due = entries.first().is_some_and(|head| head.due.is_none_or(|due| due <= now));
+        let waits = entries.first().filter(|_| !due).map(|head| head.queue);
         match loading {
             // It is here and goes its own way.
             Some(false) => {}
             Some(true) if stale => self.ask(id),
-            Some(true) if !due => self.drop_line(id),
+            // It was empty when it was read, and something was written since; nothing that was read by then is it.
+            Some(true) if entries.is_empty() && self.lines.get(&id).is_some_and(|line| line.more) => {
+                self.touch(id);
+                self.ask(id);
+            }
+            Some(true) if !due => {
+                self.drop_line(id);
+                waits.into_iter().for_each(|queue| self.note_held(queue, id));
+            }
             Some(true) => {
                 let Some(line) = self.lines.get_mut(&id) else { return Offer::Taken };
                 line.more |= more;
@@ -131,7 +140,7 @@ impl Schedule {
                 self.insert_empty(id);
                 self.ask(id);
             }
-            None if !due => {}
+            None if !due => waits.into_iter().for_each(|queue| self.note_held(queue, id)),
             None if self.room_used >= ROOM_BYTES => {
                 self.mark_spilled();
                 return Offer::Full;

@@ -48,8 +48,10 @@ impl Schedule {
             self.drop_line(id);
             self.mark_spilled();
         }
-        // A turn that this line was given, at a gate that it could have passed, is the next one's.
-        gates.iter().flatten().for_each(|gate| self.serve(gate, now));
+        // A turn that this line was given, at a gate that it could have passed, is the next one's; but for one that
+        // would wait here too.
+        let waits_too = |gate: &Gate| *closed == Gate::Late && matches!(gate, Gate::LateHost(_));
+        gates.iter().flatten().filter(|gate| !waits_too(gate)).for_each(|gate| self.serve(gate, now));
     }
 
     /// How many lines may be parked at a gate: few, when memory is short.
@@ -91,15 +93,15 @@ impl Schedule {
 
     /// An entry leaves its gates.
     pub(super) fn leave(&mut self, gates: &GateSet, now: Millis) {
-        for gate in gates.iter().flatten() {
-            self.gates.leave(gate);
-            self.serve(gate, now);
-        }
+        gates.iter().flatten().for_each(|gate| self.gates.leave(gate));
+        // Who is served last is tried first: one that waits for everybody's slots goes before one that waits for this
+        // host's, or a few hosts with much to do would hand them to each other for ever.
+        gates.iter().rev().flatten().for_each(|gate| self.serve(gate, now));
     }
 
     /// A line that may have had its turn is taken away: others get that.
     pub(super) fn hand_on(&mut self, id: i64) {
-        let head = self.lines.get(&id).filter(|line| line.place == Place::Ready);
+        let head = self.lines.get(&id).filter(|line| matches!(line.place, Place::Ready | Place::Parked));
         if let Some(gates) = head.and_then(|line| line.entries.front()).map(|head| self.gates_of(head)) {
             self.handed_on.extend(gates.into_iter().flatten().filter(|gate| self.gates.has_parked(gate)));
         }

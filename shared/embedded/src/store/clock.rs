@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaski_core::ports::Clock;
+use chaski_core::time::Timestamp;
 
 use crate::schedule::Millis;
 
@@ -17,6 +18,12 @@ pub(crate) struct StoreClock {
 impl StoreClock {
     pub(crate) fn start(clock: Arc<dyn Clock>) -> Self {
         Self { wall: clock.now().millis(), start: clock.elapsed(), clock }
+    }
+
+    /// The moment, by this clock, of a time that the wall's clock shows: what is to be done at noon is done at noon,
+    /// also when the wall's clock was set since the start.
+    pub(crate) fn of_wall(&self, at: Timestamp) -> Millis {
+        at.millis().saturating_add(self.now().saturating_sub(self.clock.now().millis()))
     }
 
     /// Milliseconds since 1970.

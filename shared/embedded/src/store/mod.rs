@@ -1,6 +1,8 @@
 //! The store as its callers see it: the ports, and leasing.
 
+mod bodies;
 mod clock;
+mod control;
 mod ends;
 mod identity;
 mod open;
@@ -26,6 +28,8 @@ use crate::look::Readers;
 use crate::row::EntryRow;
 use crate::schedule::{Pressure, Token};
 use crate::writer::{Desk, Job};
+pub(crate) use bodies::UPLOAD;
+pub use bodies::{ReceiveError, Receiving};
 pub(crate) use clock::{StoreClock, millis};
 pub(crate) use ends::Ends;
 pub(crate) use identity::{check, identify};
@@ -87,6 +91,8 @@ struct Inner {
     readers: Arc<Readers>,
     /// Turns of those who look: each may hold a connection with its cache.
     looks: Semaphore,
+    /// The same of attempts that ask for the number of their line.
+    counts: Semaphore,
     desk: Mutex<Option<Desk>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     folder: Mutex<Option<Folder>>,

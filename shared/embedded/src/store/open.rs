@@ -26,6 +26,8 @@ use crate::{loader, maintenance, salvage, schema, writer};
 
 /// Looks at once; others wait for their turn.
 const LOOKS: usize = 8;
+/// Attempts that ask for their line's number at once: each looks for some microseconds.
+const COUNTS: usize = 2;
 /// What the writer keeps of the file in memory, in KiB.
 const WRITER_CACHE_KIB: i64 = 8 * 1_024;
 
@@ -174,6 +176,7 @@ fn start(
         shared,
         readers,
         looks: Semaphore::new(LOOKS),
+        counts: Semaphore::new(COUNTS),
         desk: Mutex::new(Some(desk)),
         threads: Mutex::new(vec![loading, keeping, writing]),
         folder: Mutex::new(Some(folder)),

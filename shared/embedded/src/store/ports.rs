@@ -14,7 +14,7 @@ use chaski_core::ports::{
     Ledger, Pauses, QueueRecord, Queues, Replayed, Settle, SettleError, Settlement, Taken,
 };
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinError;
 use tracing::{info, warn};
 use uuid::Builder;
@@ -69,7 +69,7 @@ impl Settle for Store {
             return Err(SettleError("its lease has run out".to_owned()));
         };
         tell_turn(turn, held.host.as_deref());
-        let (job, told) = SettleJob::new(token, held, settlement.clone(), beside);
+        let (job, told) = SettleJob::new(token, held, leased, settlement.clone(), beside);
         self.hand_in(job);
         told.await.unwrap_or_else(|_| Err(SettleError("the store has ended".to_owned())))
     }
@@ -261,12 +261,21 @@ impl Store {
     }
 
     /// Looks at a snapshot, beside the writer.
-    async fn look<T: Send + 'static>(
+    pub(super) async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Connection) -> Look<T> + Send + 'static,
     ) -> Result<T, DeskError> {
+        self.look_in(&self.inner.looks, look).await
+    }
+
+    /// The same, when these turns have one.
+    pub(super) async fn look_in<T: Send + 'static>(
+        &self,
+        turns: &Semaphore,
+        look: impl FnOnce(&Connection) -> Look<T> + Send + 'static,
+    ) -> Result<T, DeskError> {
         let (shared, readers) = (self.shared().clone(), self.inner.readers.clone());
-        let turn = self.inner.looks.acquire().await;
+        let turn = turns.acquire().await;
         let looked = tokio::task::spawn_blocking(move || readers.look(&shared, look)).await;
         drop(turn);
         answer_of(looked)
@@ -283,7 +292,7 @@ fn answer_of<T>(looked: Result<Look<T>, JoinError>) -> Result<T, DeskError> {
     }
 }
 
-async fn answer<T>(told: oneshot::Receiver<Result<T, String>>) -> Result<T, DeskError> {
+pub(super) async fn answer<T>(told: oneshot::Receiver<Result<T, String>>) -> Result<T, DeskError> {
     match tokio::time::timeout(TAKE, told).await {
         Ok(Ok(answer)) => answer.map_err(DeskError::Unavailable),
         Ok(Err(_)) => Err(DeskError::Unavailable("the store has ended".to_owned())),

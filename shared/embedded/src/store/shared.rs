@@ -10,7 +10,6 @@ use chaski_core::ports::Entry;
 use chaski_core::queue::{QueueName, Tier};
 use chaski_core::retry::TierDelays;
 use chaski_core::route::Route;
-use chaski_core::time::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::clock::millis;
@@ -111,7 +110,7 @@ impl Shared {
     pub(crate) fn due_of(&self, entry: &Entry, now: Millis, seq: i64) -> Option<Millis> {
         match &entry.queue {
             QueueName::Tier(tier) => Some(self.due(*tier, now, seq)),
-            _ => entry.due.map(Timestamp::millis),
+            _ => entry.due.map(|due| self.clock.of_wall(due)),
         }
     }
 

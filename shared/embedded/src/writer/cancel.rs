@@ -5,8 +5,10 @@ use chaski_core::ports::Cancelled;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
+use super::callback::tell_of;
+use super::enqueue::publish;
 use super::{Job, Told, Transaction};
-use crate::row::state_of;
+use crate::row::{EntryRow, state_of, text};
 use crate::store::Shared;
 
 /// Messages to cancel, by their places.
@@ -16,13 +18,17 @@ pub(crate) struct Cancel {
     /// Lines that are held still while their entries go.
     frozen: Vec<i64>,
     ended: Vec<i64>,
+    /// Messages that tell of the ends.
+    callbacks: Vec<EntryRow>,
     reply: oneshot::Sender<Result<Vec<Cancelled>, String>>,
 }
 
 impl Cancel {
     pub(crate) fn new(messages: Vec<i64>) -> (Box<Self>, Told<Vec<Cancelled>>) {
         let (reply, told) = oneshot::channel();
-        (Box::new(Self { messages, fates: Vec::new(), frozen: Vec::new(), ended: Vec::new(), reply }), told)
+        let job =
+            Self { messages, fates: Vec::new(), frozen: Vec::new(), ended: Vec::new(), callbacks: Vec::new(), reply };
+        (Box::new(job), told)
     }
 
     fn cancel(&mut self, transaction: &mut Transaction<'_>, message: i64) -> rusqlite::Result<Cancelled> {
@@ -34,19 +40,20 @@ impl Cancel {
         if state_of(state).is_some_and(MessageState::is_end) {
             return Ok(Cancelled::Ended);
         }
-        let place: Option<(i64, i64)> = match entry {
+        let place: Option<(i64, i64, String)> = match entry {
             None => None,
             Some(seq) => transaction
-                .prepare("SELECT line, queue FROM entries WHERE seq = ?1")?
-                .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
+                .prepare("SELECT line, queue, body FROM entries WHERE seq = ?1")?
+                .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, text(row, 2)?)))
                 .optional()?,
         };
-        if let (Some(seq), Some((line, queue))) = (entry, place) {
+        if let (Some(seq), Some((line, queue, text))) = (entry, place) {
             if !self.hold_still(transaction.shared, line, seq) {
                 transaction.prepare("UPDATE messages SET cancelling = 1 WHERE no = ?1")?.execute([message])?;
                 return Ok(Cancelled::Cancelling);
             }
             transaction.delete_entry(seq, queue)?;
+            self.callbacks.extend(tell_of(transaction, &text, MessageState::Cancelled)?);
         }
         transaction.end_message(message, MessageState::Cancelled)?;
         self.ended.push(message);
@@ -74,6 +81,7 @@ impl Job for Cancel {
     fn apply(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
         self.fates.clear();
         self.ended.clear();
+        self.callbacks.clear();
         for message in self.messages.clone() {
             let fate = self.cancel(transaction, message)?;
             self.fates.push(fate);
@@ -81,8 +89,9 @@ impl Job for Cancel {
         Ok(())
     }
 
-    fn done(mut self: Box<Self>, shared: &Shared, _: &Connection) {
+    fn done(mut self: Box<Self>, shared: &Shared, connection: &Connection) {
         self.thaw(shared);
+        self.callbacks.drain(..).for_each(|row| publish(shared, connection, row));
         shared.wake_loader_if_wanted();
         self.ended.iter().for_each(|message| shared.ends.tell(*message));
         let _ = self.reply.send(Ok(self.fates));

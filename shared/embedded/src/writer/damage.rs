@@ -2,6 +2,7 @@
 
 use chaski_core::dead_letter::DeadLetter;
 use chaski_core::history::ErrorRecord;
+use chaski_core::ledger::MessageState;
 use chaski_core::outcome::ErrorClass;
 use chaski_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -105,7 +106,7 @@ fn set_aside(transaction: &mut Transaction<'_>, seq: i64) -> rusqlite::Result<()
     let letter = letter(transaction, seq, remains.body, listing.as_ref().map(|(row, _)| row));
     let accepted_no = listing.as_ref().map_or(seq, |(row, _)| row.no);
     let row = LetterRow { letter, damaged: true, accepted_no, replayed_at: None };
-    transaction.bury(&row, listing.map(|(listing, _)| listing.no))
+    transaction.bury(&row, listing.map(|(listing, _)| listing.no), MessageState::Dead)
 }
 
 fn letter(transaction: &Transaction<'_>, seq: i64, body: Vec<u8>, listing: Option<&ListingRow>) -> DeadLetter {

@@ -8,6 +8,7 @@ use chaski_core::time::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::bodies::{self, Claim};
 use super::{Job, Transaction};
 use crate::queues::Move;
 use crate::row::{EntryRow, FlowRow};
@@ -42,13 +43,14 @@ impl Job for Enqueued {
         for entry in &self.entries {
             self.fates.push(match transaction.queues().number(&entry.queue) {
                 None => Err(EnqueueError::Refused(format!("there is no queue {}", entry.queue))),
-                Some(queue) => Ok(match take(transaction, entry, queue)? {
-                    None => Taken::Duplicate,
-                    Some(row) => {
+                Some(queue) => match take_with_body(transaction, entry, queue)? {
+                    Ok(None) => Ok(Taken::Duplicate),
+                    Err(error) => Err(error),
+                    Ok(Some(row)) => {
                         self.written.push(row);
-                        Taken::New
+                        Ok(Taken::New)
                     }
-                }),
+                },
             });
         }
         Ok(())
@@ -74,14 +76,21 @@ pub(crate) fn publish(shared: &Shared, connection: &Connection, row: EntryRow) {
     }
     let now = shared.clock.now();
     let mut schedule = shared.schedule();
-    if schedule.knows(row.line) {
+    // What waits for its time comes in from the file, whatever it stands behind.
+    if row.due.is_some_and(|due| due > now) || schedule.knows(row.line) {
         schedule.add(row, false, now);
     } else {
+        let may_be_held = schedule.may_be_held(row.line);
         drop(schedule);
         // A line that is not in memory may stand in the file; what is behind its older entries must not pass them.
         let behind = stands_behind(connection, &row).unwrap_or(true);
+        let held = behind && may_be_held && stands_behind_held(connection, &row).unwrap_or(false);
         schedule = shared.schedule();
-        schedule.add(row, behind, now);
+        if held {
+            schedule.add_behind_held(row, now);
+        } else {
+            schedule.add(row, behind, now);
+        }
     }
     drop(schedule);
     shared.wake_loader_if_wanted();
@@ -92,12 +101,37 @@ fn stands_behind(connection: &Connection, row: &EntryRow) -> rusqlite::Result<bo
     earlier.exists([row.line, row.seq])
 }
 
+/// Whether the line's head has its time, at which its line comes in.
+fn stands_behind_held(connection: &Connection, row: &EntryRow) -> rusqlite::Result<bool> {
+    let sql = "SELECT due IS NOT NULL FROM entries WHERE line = ?1 ORDER BY seq LIMIT 1";
+    connection.prepare_cached(sql)?.query_row([row.line], |row| row.get(0))
+}
+
 /// Writes an entry into its queue, where the store has that; `None` when it was taken before.
 pub(super) fn take_one(transaction: &mut Transaction<'_>, entry: &Entry) -> rusqlite::Result<Option<EntryRow>> {
     match transaction.queues().number(&entry.queue) {
         Some(queue) => take(transaction, entry, queue),
         None => Ok(None),
     }
+}
+
+/// Writes an entry, and gives its message the body that is kept beside it, if it has one there.
+fn take_with_body(
+    transaction: &mut Transaction<'_>,
+    entry: &Entry,
+    queue: i64,
+) -> rusqlite::Result<Result<Option<EntryRow>, EnqueueError>> {
+    let named = entry.listing.as_ref().and_then(|listing| Some((listing.body.as_ref()?, &listing.id)));
+    let Some((body, id)) = named else { return take(transaction, entry, queue).map(Ok) };
+    match bodies::claim(transaction, &body.reference, id)? {
+        Claim::Granted => {}
+        Claim::Taken => return Ok(Err(EnqueueError::BodyTaken)),
+        // It was there when it was looked for; the same post sets it aside again, or says that it is gone.
+        Claim::Missing => return Ok(Err(EnqueueError::Unavailable("its body is not there any more".to_owned()))),
+    }
+    let taken = take(transaction, entry, queue)?;
+    bodies::give(transaction, &body.reference, id)?;
+    Ok(Ok(taken))
 }
 
 /// Writes an entry; `None` when it was taken before.

@@ -1,6 +1,8 @@
 //! The one thread that writes. It takes the jobs that have come together, does them in one transaction, and tells
 //! their callers when that is on the disk: many producers share one sync.
 
+mod bodies;
+mod callback;
 mod cancel;
 mod damage;
 mod enqueue;
@@ -21,6 +23,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, ffi};
 use tracing::error;
 
+pub(crate) use bodies::{Begin, BodyJob, Change, Finish, Finished, GiveUp, Promise, Sweep, WritePiece};
 pub(crate) use cancel::Cancel;
 pub(crate) use damage::SetAside;
 pub(crate) use enqueue::Enqueued;

@@ -4,7 +4,7 @@ use std::sync::mpsc::Sender;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Job, Transaction};
+use super::{Job, Transaction, bodies};
 use crate::row::{IdValue, readable};
 use crate::schedule::Millis;
 use crate::store::Shared;
@@ -75,7 +75,18 @@ impl Purge {
         if let Some(message) = message {
             self.forget(transaction, message)?;
         }
-        Ok(transaction.prepare("DELETE FROM dead_letters WHERE no = ?1")?.execute([no])? > 0)
+        // Its message's row may have been lost; its body goes with the last of both.
+        let orphaned: Option<Option<i64>> = transaction
+            .prepare(
+                "DELETE FROM dead_letters WHERE no = ?1 RETURNING CASE WHEN NOT EXISTS
+                     (SELECT 1 FROM messages WHERE messages.no = accepted_no) THEN accepted_no END",
+            )?
+            .query_row([no], |row| row.get(0))
+            .optional()?;
+        if let Some(Some(message)) = orphaned {
+            bodies::release(transaction, message)?;
+        }
+        Ok(orphaned.is_some())
     }
 
     /// Takes a message out of the ledger. Its key may be remembered for longer than that.

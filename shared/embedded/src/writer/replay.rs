@@ -5,6 +5,7 @@ use chaski_core::ports::{Entry, Replayed};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
+use super::bodies::{self, Claim};
 use super::enqueue::{place, publish, row_of};
 use super::{Job, Told, Transaction};
 use crate::row::{EntryRow, LETTER_COLUMNS, LetterRow, readable};
@@ -58,7 +59,18 @@ impl Replay {
             Some(listing) => transaction.standing(&listing.id)?.is_some_and(|known| !known.state.is_end()),
             None => false,
         };
-        Ok(if row.replayed_at.is_some() || on_its_way { Err(Ok(Replayed::Already)) } else { Ok(no) })
+        if row.replayed_at.is_some() || on_its_way {
+            return Ok(Err(Ok(Replayed::Already)));
+        }
+        if let Some(listing) = &self.entry.listing
+            && let Some(body) = &listing.body
+            && bodies::claim(transaction, &body.reference, &listing.id)? != Claim::Granted
+        {
+            return Ok(Err(Err(format!(
+                "the body of {id} is not there any more, and it can't be sent again without it"
+            ))));
+        }
+        Ok(Ok(no))
     }
 }
 
@@ -88,6 +100,11 @@ impl Job for Replay {
             None => None,
             Some(listing) => Some((place(transaction, listing, seq)?, &**listing)),
         };
+        if let Some((_, listing)) = &message
+            && let Some(body) = &listing.body
+        {
+            bodies::give(transaction, &body.reference, &listing.id)?;
+        }
         let row = row_of(transaction, &self.entry, queue, seq, message);
         transaction.insert_entry(&row)?;
         self.written = Some(row);

@@ -7,6 +7,7 @@ use chaski_core::history::ErrorRecord;
 use chaski_core::ledger::{AttemptReport, Listing, MessageState};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
+use super::bodies;
 use crate::finds::{FIND_COLUMNS, find_keys};
 use crate::queues::QueueTable;
 use crate::row::{
@@ -105,22 +106,33 @@ impl<'a> Transaction<'a> {
         Ok(deleted)
     }
 
-    /// Whether the entry is still there.
-    pub(crate) fn has_entry(&self, seq: i64) -> rusqlite::Result<bool> {
-        self.prepare("SELECT 1 FROM entries WHERE seq = ?1")?.exists([seq])
+    /// An entry as it stands in the file; `None` when it has gone, or is not what was written.
+    pub(crate) fn entry(&self, seq: i64) -> rusqlite::Result<Option<EntryRow>> {
+        let read = self
+            .prepare(&format!("SELECT {ENTRY_COLUMNS} FROM entries WHERE seq = ?1"))?
+            .query_row([seq], |row| readable(EntryRow::read(row)))
+            .optional()?;
+        Ok(read.flatten().filter(|(_, whole)| *whole).map(|(row, _)| row))
     }
 
     /// Gives an entry another text and time, in its place.
-    pub(crate) fn rewrite_entry(&mut self, seq: i64, body: String, due: Millis) -> rusqlite::Result<()> {
-        let sql = format!("SELECT {ENTRY_COLUMNS} FROM entries WHERE seq = ?1");
-        let read = self.prepare(&sql)?.query_row([seq], EntryRow::read)?;
-        let row = EntryRow { body, due: Some(due), ..read.0 };
+    pub(crate) fn change_entry(&mut self, row: &EntryRow) -> rusqlite::Result<()> {
         self.prepare("UPDATE entries SET body = ?2, due = ?3, sum = ?4 WHERE seq = ?1")?.execute(params![
-            seq,
+            row.seq,
             row.body,
             row.due,
             row.sum()
         ])?;
+        Ok(())
+    }
+
+    /// The strict line has come to this number.
+    pub(crate) fn count(&self, group: &str, sequence: u64) -> rusqlite::Result<()> {
+        self.prepare(
+            "INSERT INTO sequences (grp, n) VALUES (?1, ?2)
+             ON CONFLICT (grp) DO UPDATE SET n = excluded.n WHERE excluded.n > n",
+        )?
+        .execute(params![group, i64::try_from(sequence).unwrap_or(i64::MAX)])?;
         Ok(())
     }
 
@@ -186,6 +198,7 @@ impl<'a> Transaction<'a> {
     /// Takes a message out of the ledger.
     pub(crate) fn delete_message(&mut self, no: i64) -> rusqlite::Result<()> {
         self.delete_finds(no)?;
+        bodies::release(self, no)?;
         self.prepare("DELETE FROM attempts WHERE message = ?1")?.execute([no])?;
         self.prepare("DELETE FROM messages WHERE no = ?1")?.execute([no])?;
         Ok(())
@@ -225,16 +238,23 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Writes a dead letter, and ends its message with it.
-    pub(crate) fn bury(&mut self, row: &LetterRow, message: Option<i64>) -> rusqlite::Result<()> {
+    /// Writes a dead letter, and ends its message with it: dead, or expired.
+    pub(crate) fn bury(&mut self, row: &LetterRow, message: Option<i64>, end: MessageState) -> rusqlite::Result<()> {
         row.insert(&mut *self.prepare(LETTER_INSERT)?)?;
         let Some(message) = message else { return Ok(()) };
-        self.end_message(message, MessageState::Dead)?;
+        self.end_message(message, end)?;
+        let letter = &row.letter;
         self.prepare(
-            "UPDATE messages SET letter =
+            "UPDATE messages SET error = ?5, letter =
                  (SELECT no FROM dead_letters WHERE id = ?2 AND generation = ?3 AND entry_sent_at = ?4) WHERE no = ?1",
         )?
-        .execute(params![message, row.letter.id, row.letter.generation, row.letter.entry_sent_at.millis()])?;
+        .execute(params![
+            message,
+            letter.id,
+            letter.generation,
+            letter.entry_sent_at.millis(),
+            letter.last_error.to_json()
+        ])?;
         Ok(())
     }
 }

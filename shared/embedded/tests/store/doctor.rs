@@ -5,6 +5,7 @@ use chaski_core::ports::Enqueue;
 use chaski_core::queue::Tier;
 use chaski_embedded::{examine, repair};
 
+use crate::service::Service;
 use crate::world::{Outcome, World, change, listed, listing, until};
 
 /// A store at rest with something of everything.
@@ -33,7 +34,10 @@ async fn a_store_that_is_well_has_no_findings_and_its_rows_are_counted() {
     let mut steps = Vec::new();
     let report = examine(world.folder.path(), &mut |step| steps.push(step.to_owned())).unwrap();
     assert_eq!(report.findings, []);
-    assert_eq!(report.rows, [("entries", 6), ("messages", 8), ("dead_letters", 1), ("attempts", 3)]);
+    assert_eq!(
+        report.rows,
+        [("entries", 6), ("messages", 8), ("dead_letters", 1), ("attempts", 3), ("bodies", 0), ("body_pieces", 0)]
+    );
     assert_eq!(steps, ["structure", "entries", "messages", "dead_letters", "attempts", "balance"]);
     assert!(examine(&world.folder.path().join("nowhere"), &mut |_| ()).is_err());
 }
@@ -117,10 +121,33 @@ async fn a_missing_look_up_is_repaired_into_a_new_file() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_open_or_of_a_later_version_is_not_repaired() {
+async fn a_store_that_is_open_or_of_another_version_is_not_repaired() {
     let world = World::new();
     assert!(repair(world.folder.path(), &mut |_| ()).unwrap_err().contains("another process"));
     world.store.close();
     change(&world.database(), "PRAGMA user_version = 3");
     assert!(repair(world.folder.path(), &mut |_| ()).unwrap_err().contains("newer chaski"));
+    change(&world.database(), "DROP TABLE sequences; PRAGMA user_version = 1");
+    assert!(repair(world.folder.path(), &mut |_| ()).unwrap_err().contains("has format 1"));
+}
+
+#[tokio::test]
+async fn what_is_held_stands_at_the_head_of_its_line_with_a_number_that_was_counted() {
+    for (damage, named) in [
+        ("DELETE FROM sequences", "has the number 1, to which its line has not come"),
+        ("UPDATE sequences SET n = 0", "counts to less than 1"),
+        ("UPDATE messages SET state = 0", "is held, and its message is not retrying"),
+        ("UPDATE entries SET seq = 0 WHERE due IS NULL", "is held, and is not the first of its line"),
+    ] {
+        let service = Service::new();
+        service.answers("m", &[500]);
+        service.strict("s", "m").await;
+        service.strict("s", "behind").await;
+        service.step().await;
+        assert_eq!(findings(&service.world), [""; 0]);
+        service.world.store.close();
+        change(&service.world.database(), damage);
+        let found = findings(&service.world);
+        assert!(found.iter().any(|finding| finding.contains(named)), "{damage}: {found:?}");
+    }
 }

@@ -65,7 +65,7 @@ fn a_database_of_somebody_else_is_refused_and_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_store_of_a_later_version_is_refused_and_stays_as_it_is() {
+async fn a_store_of_another_version_is_refused_and_stays_as_it_is() {
     let world = World::new();
     world.post("m", "s").await;
     world.store.close();

@@ -8,12 +8,15 @@
 )]
 
 mod backup;
+mod bodies;
 mod cancel;
 mod clock;
 mod doctor;
+mod ends;
 mod fixture;
 mod folder;
 mod full;
+mod identity;
 mod ledger;
 mod pauses;
 mod protecting;
@@ -21,5 +24,8 @@ mod recovery;
 mod replay;
 mod retention;
 mod salvage;
+mod service;
 mod storm;
+mod strict;
+mod wake;
 mod world;

@@ -1,5 +1,5 @@
-//! Everything at once: producers, workers that give back and retry, pauses, cancellations. Every message comes to one
-//! end, nobody is served twice, and nobody is forgotten.
+//! Everything at once: producers, workers that give back, retry and hold, pauses, cancellations. Every message comes to
+//! one end, nobody is served twice, nobody passes a held one, and nobody is forgotten.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use chaski_core::filter::Whose;
 use chaski_core::pause::PauseScope;
-use chaski_core::ports::{Beside, Cancelled, Enqueue, Ledger, Pauses, Queues, Settle};
+use chaski_core::ports::{Beside, Cancelled, Clock, Enqueue, Ledger, Pauses, Queues, Settle};
 use chaski_core::queue::{QueueName, Tier};
 use chaski_embedded::Store;
 
-use crate::world::{Outcome, SECOND, World, attempt, entry, id_of};
+use crate::world::{Outcome, SECOND, TestClock, World, attempt, entry, id_of};
 
 const PRODUCERS: usize = 4;
 const MESSAGES: usize = 600;
@@ -23,8 +23,10 @@ const WORKERS: usize = 12;
 struct Seen {
     delivered: HashMap<String, usize>,
     cancelled: HashSet<String>,
-    /// First attempts of each subject, in their order.
+    /// What has left each subject's line, in its order.
     order: HashMap<String, Vec<String>>,
+    /// What was held once.
+    held: HashSet<String>,
 }
 
 type Log = Arc<Mutex<Seen>>;
@@ -47,7 +49,7 @@ fn subject(producer: usize, n: usize) -> String {
     format!("p{producer}s{}", n % SUBJECTS)
 }
 
-async fn work(store: Store, log: Log) {
+async fn work(store: Store, clock: Arc<TestClock>, log: Log) {
     let mut turn = 0_usize;
     loop {
         let leased = store.lease().await;
@@ -59,18 +61,22 @@ async fn work(store: Store, log: Log) {
             continue;
         }
         let fails = is_first && id.ends_with('3');
-        let outcome = if fails { Outcome::Retry(Tier::Fast) } else { Outcome::Done };
-        if is_first {
+        let is_held = is_first && id.ends_with('7') && log.lock().unwrap().held.insert(id.clone());
+        let outcome = match (fails, is_held) {
+            (true, _) => Outcome::Retry(Tier::Fast),
+            (_, true) => Outcome::Hold(SECOND / 5),
+            _ => Outcome::Done,
+        };
+        if is_first && !is_held {
             let body: serde_json::Value = serde_json::from_str(&leased.body).unwrap();
             let subject = body["subject"].as_str().unwrap().to_owned();
             log.lock().unwrap().order.entry(subject).or_default().push(id.clone());
         }
-        let report = attempt(1 + u32::from(!is_first), &leased, if fails { 500 } else { 200 });
-        store
-            .settle(&leased, &outcome.of(&leased), Beside { attempt: Some(&report), ..Beside::default() })
-            .await
-            .unwrap();
-        if !fails {
+        let n = 1 + u32::from(!is_first || id.ends_with('7') && !is_held);
+        let report = attempt(n, &leased, if fails || is_held { 500 } else { 200 });
+        let settlement = outcome.at(clock.now(), &leased);
+        store.settle(&leased, &settlement, Beside { attempt: Some(&report), ..Beside::default() }).await.unwrap();
+        if !fails && !is_held {
             *log.lock().unwrap().delivered.entry(id).or_default() += 1;
         }
     }
@@ -94,7 +100,8 @@ async fn pause_and_resume(store: Store) {
 async fn in_a_storm_every_message_comes_to_one_end_and_every_line_keeps_its_order() {
     let world = World::with(|options| options.limits.per_host = 2);
     let log = Log::default();
-    let workers: Vec<_> = (0..WORKERS).map(|_| tokio::spawn(work(world.store.clone(), log.clone()))).collect();
+    let workers: Vec<_> =
+        (0..WORKERS).map(|_| tokio::spawn(work(world.store.clone(), world.clock.clone(), log.clone()))).collect();
     let pausing = tokio::spawn(pause_and_resume(world.store.clone()));
     let producers: Vec<_> =
         (0..PRODUCERS).map(|producer| tokio::spawn(produce(world.store.clone(), producer, log.clone()))).collect();
@@ -112,10 +119,8 @@ async fn in_a_storm_every_message_comes_to_one_end_and_every_line_keeps_its_orde
             if queues.iter().all(|queue| queue.depth == 0) {
                 return;
             }
-            // Only retries wait for the time to pass.
-            if queues.iter().all(|queue| queue.depth == queue.delayed) {
-                world.pass(SECOND);
-            }
+            // Retries and held lines wait for the time to pass; in small steps, or a lease would run out.
+            world.pass(SECOND / 50);
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
@@ -127,6 +132,7 @@ async fn in_a_storm_every_message_comes_to_one_end_and_every_line_keeps_its_orde
     }
 
     let seen = log.lock().unwrap();
+    assert!(seen.held.len() > 50, "{} were held", seen.held.len());
     assert!(seen.delivered.values().all(|times| *times == 1), "somebody was served twice");
     assert_eq!(world.sql("SELECT count(*) FROM messages WHERE state IN (3, 5)"), (PRODUCERS * MESSAGES) as i64);
     for id in &seen.cancelled {

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chaski_core::dead_letter::DeadLetter;
+use chaski_core::envelope::Envelope;
 use chaski_core::filter::{Page, Whose};
 use chaski_core::history::{AttemptRecord, ErrorRecord};
 use chaski_core::identity;
 use chaski_core::ledger::{AttemptReport, KeptAnswer, Listing, MessageRecord, MessageState};
-use chaski_core::ports::{Beside, Clock, Enqueue, Entry, Leased, Ledger, Settle, SettleError, Settlement, Taken};
+use chaski_core::ports::{Beside, Clock, Enqueue, Entry, Hold, Leased, Ledger, Settle, SettleError, Settlement, Taken};
 use chaski_core::queue::{QueueName, Tier};
 use chaski_core::retry::TierDelays;
 use chaski_core::route;
@@ -165,7 +166,7 @@ impl World {
     pub(crate) async fn work(&self, id: &str, outcome: Outcome) {
         let leased = self.lease().await;
         assert_eq!(id_of(&leased), id);
-        self.settle(&leased, outcome.of(&leased)).await.unwrap();
+        self.settle(&leased, outcome.at(self.clock.now(), &leased)).await.unwrap();
     }
 
     pub(crate) async fn record(&self, id: &str) -> MessageRecord {
@@ -200,11 +201,18 @@ impl World {
 pub(crate) enum Outcome {
     Done,
     Retry(Tier),
+    /// Held so long, in milliseconds.
+    Hold(i64),
     Bury,
 }
 
 impl Outcome {
     pub(crate) fn of(self, leased: &Leased) -> Settlement {
+        self.at(Timestamp::from_millis(START), leased)
+    }
+
+    /// The same, at another time than the start.
+    pub(crate) fn at(self, now: Timestamp, leased: &Leased) -> Settlement {
         match self {
             Self::Done => Settlement::Done,
             Self::Retry(tier) => Settlement::Move(Entry {
@@ -215,6 +223,10 @@ impl Outcome {
                 due: None,
                 listing: None,
             }),
+            Self::Hold(span) => Settlement::Hold(Box::new(Hold {
+                envelope: Envelope::read(&leased.body).unwrap(),
+                due: now.plus(Duration::from_millis(span.unsigned_abs())),
+            })),
             Self::Bury => Settlement::Bury(Box::new(letter(leased))),
         }
     }
@@ -265,7 +277,10 @@ pub(crate) fn listed(listing: Listing) -> Entry {
     let (id, generation) = (&listing.id, listing.generation);
     Entry {
         queue: QueueName::Shard { route: "messages".to_owned(), shard: route::shard_of(&listing.subject, 4) },
-        body: format!(r#"{{"subject":"{}","meta":{{"id":"{id}","generation":{generation}}}}}"#, listing.subject),
+        body: format!(
+            r#"{{"subject":"{}","message":{{"url":"https://e.org/"}},"meta":{{"id":"{id}","generation":{generation}}}}}"#,
+            listing.subject
+        ),
         group: identity::group_id(&listing.tenant, &listing.subject),
         dedup: identity::dedup_id(id, generation, 1, 0),
         due: None,

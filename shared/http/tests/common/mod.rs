@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chaski_core::guard::{AddressRule, Guard, TargetRules};
-use chaski_core::ports::{Answer, CallError, Clock, Outgoing, Target};
+use chaski_core::ports::{Answer, CallError, Clock, Outgoing, Payload, Target};
 use chaski_core::time::Timestamp;
 use chaski_http::{Found, HttpTarget, Lookup};
 
@@ -211,7 +211,12 @@ pub(crate) fn client() -> HttpTarget {
 }
 
 pub(crate) fn post(url: &str, body: impl Into<Vec<u8>>) -> Outgoing {
-    Outgoing { url: url.parse().unwrap(), method: "POST".to_owned(), headers: Vec::new(), body: body.into() }
+    Outgoing {
+        url: url.parse().unwrap(),
+        method: "POST".to_owned(),
+        headers: Vec::new(),
+        body: Payload::Bytes(body.into()),
+    }
 }
 
 /// Makes one attempt and holds it to its deadline.

@@ -77,6 +77,7 @@ fn world(queue: impl Fn(&Value) -> Answer + Send + Sync + 'static) -> World {
         queues: chaski_aws::QueuePrefix::new("http://127.0.0.1/1/chaski-dev-"),
         table: "letters".to_owned(),
         control: None,
+        bucket: None,
         settings: settings.clone(),
     };
     let clock = Hand(Arc::new(Mutex::new(Timestamp::from_millis(1_796_126_400_000))));

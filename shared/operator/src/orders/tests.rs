@@ -83,6 +83,7 @@ fn world() -> World {
         queues: chaski_aws::QueuePrefix::new("http://127.0.0.1/1/chaski-dev-"),
         table: "letters".to_owned(),
         control: Some("control".to_owned()),
+        bucket: None,
         settings: Settings::read("", &|_| None).unwrap(),
     };
     let fake = FakeControl::default();

@@ -61,7 +61,7 @@ async fn read_all(
 }
 
 /// The next piece; none at the end. Trailers are left out.
-async fn next(body: &mut Incoming, patience: &Patience) -> Result<Option<Bytes>, Problem> {
+pub(super) async fn next(body: &mut Incoming, patience: &Patience) -> Result<Option<Bytes>, Problem> {
     loop {
         match timeout(patience.piece, body.frame()).await {
             Err(_) => return Err(slow()),
@@ -103,6 +103,6 @@ fn too_large() -> Problem {
     Problem::new(413, format!("the body has over {} bytes, which is what a call may have", limits::SERVE_BATCH_BYTES))
 }
 
-fn slow() -> Problem {
+pub(super) fn slow() -> Problem {
     Problem::new(400, "the body came too slowly")
 }

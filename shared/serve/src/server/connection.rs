@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use bytes::Bytes;
-use chaski_core::api::{Request, Response};
+use chaski_core::api::{Request, Response, upload, uploaded};
 use chaski_core::ports::{Chance, Clock, Desk, Enqueue};
 use chaski_core::problem::Problem;
 use futures_util::FutureExt;
@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Server, body, refusal};
+use super::{Server, body, refusal, upload as uploads};
 
 /// What a head may take: the contract's headers many times over.
 const HEAD_BYTES: usize = 64 * 1_024;
@@ -74,24 +74,57 @@ where
     if asked.id().is_empty() {
         asked.platform_id = server.ids.next();
     }
-    let (response, refused) = match body::read(&mut incoming, &server.bodies, &server.patience).await {
+    let (response, refused) = match upload(&server.api, &asked) {
+        Some(allowed) => take_upload(server, &asked, allowed, &mut incoming).await,
+        None => answer_whole(server, &mut asked, &mut incoming).await,
+    };
+    // A caller who waits to be asked for its body is not asked; one who is sending it is heard out.
+    if refused && !head.headers.contains_key(EXPECT) {
+        tokio::spawn(body::discard(incoming, server.patience));
+    }
+    server.metrics.answered(&asked.method, &asked.path, response.status, began.elapsed());
+    translate(response, refused || server.ending.has_begun())
+}
+
+/// Answers a request whose body is read as a whole; whether it was refused before all of that had come.
+async fn answer_whole<E, C, R, D>(
+    server: &Server<E, C, R, D>,
+    asked: &mut Request,
+    incoming: &mut Incoming,
+) -> (Response, bool)
+where
+    E: Enqueue + 'static,
+    C: Clock + 'static,
+    R: Chance + 'static,
+    D: Desk + 'static,
+{
+    match body::read(incoming, &server.bodies, &server.patience).await {
         Ok(read) => {
             asked.body = read.bytes;
-            let answering = AssertUnwindSafe(server.answer(&asked)).catch_unwind().await;
+            let answering = AssertUnwindSafe(server.answer(asked)).catch_unwind().await;
             drop(read.place);
             let broken = |_| refusal::problem(&Problem::new(500, "this request could not be handled"), asked.id());
             (answering.unwrap_or_else(broken), false)
         }
-        Err(problem) => {
-            // A caller who waits to be asked for its body is not asked; one who is sending it is heard out.
-            if !head.headers.contains_key(EXPECT) {
-                tokio::spawn(body::discard(incoming, server.patience));
-            }
-            (refusal::problem(&problem, asked.id()), true)
+        Err(problem) => (refusal::problem(&problem, asked.id()), true),
+    }
+}
+
+/// Takes an upload in, if its caller may; whether it was refused before all of it had come.
+async fn take_upload<E, C, R, D>(
+    server: &Server<E, C, R, D>,
+    asked: &Request,
+    allowed: Result<String, Response>,
+    incoming: &mut Incoming,
+) -> (Response, bool) {
+    match allowed {
+        Ok(reference) => {
+            let told = uploads::receive(&server.store, &reference, incoming, &server.patience).await;
+            let refused = told.is_err();
+            (uploaded(asked, told), refused)
         }
-    };
-    server.metrics.answered(&asked.method, &asked.path, response.status, began.elapsed());
-    translate(response, refused || server.ending.has_begun())
+        Err(response) => (response, true),
+    }
 }
 
 fn asked(head: &Parts) -> Request {

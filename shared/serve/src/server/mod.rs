@@ -4,6 +4,7 @@ mod body;
 mod connection;
 mod patience;
 mod refusal;
+mod upload;
 
 use std::io;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use chaski_core::api::{Api, Request, Response, handle};
 use chaski_core::ports::{Chance, Clock, Desk, Enqueue};
 use chaski_core::settings::LimitSettings;
+use chaski_embedded::Store;
 use chaski_system::SystemChance;
 use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -35,7 +37,8 @@ const TURNED_AWAY: usize = 64;
 
 /// Answers requests over the core's API.
 pub(crate) struct Server<E, C, R, D> {
-    api: Api<E, C, R, D>,
+    api: Api<E, C, R, D, Store>,
+    store: Store,
     metrics: Arc<Metrics>,
     acceptor: Option<TlsAcceptor>,
     patience: Patience,
@@ -49,6 +52,8 @@ pub(crate) struct Server<E, C, R, D> {
 
 /// What a server is made of, besides its API.
 pub(crate) struct Frame {
+    /// Takes uploads.
+    pub(crate) store: Store,
     pub(crate) limits: LimitSettings,
     pub(crate) patience: Patience,
     pub(crate) metrics: Arc<Metrics>,
@@ -63,11 +68,12 @@ where
     R: Chance + 'static,
     D: Desk + 'static,
 {
-    pub(crate) fn new(api: Api<E, C, R, D>, frame: Frame) -> Arc<Self> {
-        let Frame { limits, patience, metrics, acceptor, ending } = frame;
+    pub(crate) fn new(api: Api<E, C, R, D, Store>, frame: Frame) -> Arc<Self> {
+        let Frame { store, limits, patience, metrics, acceptor, ending } = frame;
         let most = usize::try_from(limits.connections).unwrap_or(Semaphore::MAX_PERMITS);
         Arc::new(Self {
             api,
+            store,
             metrics,
             acceptor,
             patience,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chaski_core::api::{Api, Door};
 use chaski_core::app::{Dispatcher, Ingress};
 use chaski_core::limits;
-use chaski_core::ports::{Answer, CallError, Enqueue, EnqueueError, Entry, NoControl, Outgoing, Taken, Target};
+use chaski_core::ports::{Answer, CallError, Enqueue, EnqueueError, Entry, Outgoing, Taken, Target};
 use chaski_core::settings::Settings;
 use chaski_embedded::{Options, Store};
 use chaski_system::{SystemChance, SystemClock};
@@ -58,13 +58,17 @@ impl World {
         let store = Store::open(Options::of(&settings), Arc::new(clock)).unwrap();
         let (metrics, ending) = (Arc::new(Metrics::new().unwrap()), Ending::new());
         let beats = Beats { dispatch: Beat::new(clock), accept: Beat::new(clock) };
-        let dispatcher = Arc::new(Dispatcher::new(settings.clone(), Nobody, store.clone(), clock, NoControl));
+        let dispatcher = Dispatcher::new(settings.clone(), Nobody, store.clone(), clock, store.clone());
+        let dispatcher = Arc::new(dispatcher.with_bodies(store.clone()));
         let dispatching = tokio::spawn(dispatch::keep(store.clone(), dispatcher, clock, beats.dispatch.clone()));
-        let home = Home { store, metrics: metrics.clone(), beats: beats.clone(), ending: ending.clone() };
-        let ingress = Ingress::new(settings.clone(), Breaks, clock, SystemChance);
-        let api = Api::new(ingress, Some(home), Door { body_bytes: limits::SERVE_BATCH_BYTES, local: true });
+        let home =
+            Home { store: store.clone(), metrics: metrics.clone(), beats: beats.clone(), ending: ending.clone() };
+        let ingress = Ingress::new(settings.clone(), Breaks, clock, SystemChance).with_bodies(store.clone());
+        let api =
+            Api::new(ingress, Some(home), Door { body_bytes: limits::SERVE_BATCH_BYTES, local: true, tls: false });
         let (limits, patience) = (settings.serve.limits, Patience::default());
-        let server = Server::new(api, Frame { limits, patience, metrics, acceptor: None, ending });
+        let server =
+            Server::new(api, Frame { store: store.clone(), limits, patience, metrics, acceptor: None, ending });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         server.start(listener, beats.accept);

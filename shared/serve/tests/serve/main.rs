@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by it")]
 
+mod bodies;
 mod ending;
 mod http;
 mod limits;
 mod metrics;
+mod protecting;
 mod tls;
 mod world;

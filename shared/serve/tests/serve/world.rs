@@ -152,7 +152,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
 
     /// Whether it could be said.
     pub(crate) async fn try_say(&mut self, text: &str) -> bool {
-        in_time(self.stream.write_all(text.as_bytes())).await.is_ok() && self.stream.flush().await.is_ok()
+        self.try_say_bytes(text.as_bytes()).await
+    }
+
+    /// Whether they could be said.
+    pub(crate) async fn try_say_bytes(&mut self, bytes: &[u8]) -> bool {
+        in_time(self.stream.write_all(bytes)).await.is_ok() && self.stream.flush().await.is_ok()
     }
 
     /// Says that nothing more will come.

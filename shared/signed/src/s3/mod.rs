@@ -110,6 +110,12 @@ impl S3 {
         Ok(request.uri().to_string())
     }
 
+    /// Over a service that a test is.
+    #[cfg(test)]
+    pub(crate) fn over(service: Service, bucket: &str) -> Self {
+        Self { service, address: Address::new(None, "us-east-1", bucket) }
+    }
+
     fn call(&self, method: &'static str, key: &str) -> Call {
         Call { method, address: self.address.object(key), headers: Vec::new(), body: Bytes::new() }
     }

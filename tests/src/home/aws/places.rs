@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType,
 };
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName,
@@ -68,8 +69,8 @@ impl Places {
         for queue in places.queues.iter().rev() {
             places.make_queue(queue, settings).await?;
         }
-        places.make_table(&places.table(), ["date", "timestamp"]).await?;
-        places.make_table(&places.control(), ["pk", "sk"]).await?;
+        places.make_table(&places.table(), ["date", "timestamp"], Some(("by_id", "id_digest"))).await?;
+        places.make_table(&places.control(), ["pk", "sk"], None).await?;
         places.make_group().await?;
         Ok(places)
     }
@@ -174,6 +175,16 @@ impl Places {
         }
     }
 
+    /// The keys of the control table's rows.
+    pub(super) async fn rows(&self) -> anyhow::Result<Vec<String>> {
+        let call = self.dynamodb.scan().table_name(self.control()).consistent_read(true);
+        let page = Box::pin(call.send()).await.context("reading the control table")?;
+        let key = |item: &std::collections::HashMap<String, AttributeValue>| {
+            Some(format!("{} {}", item.get("pk")?.as_s().ok()?, item.get("sk")?.as_s().ok()?))
+        };
+        page.items().iter().map(|item| key(item).context("a row without a key")).collect()
+    }
+
     fn url(&self, queue: &QueueName) -> String {
         QueuePrefix::new(self.prefix()).url(queue)
     }
@@ -208,16 +219,34 @@ impl Places {
         Box::pin(call.send()).await.with_context(|| format!("making {queue}")).map(drop)
     }
 
-    /// Without the indexes, which the deployed tests read.
-    async fn make_table(&self, table: &str, [partition, sort]: [&str; 2]) -> anyhow::Result<()> {
+    /// With one index at most: the others are read by the deployed tests.
+    async fn make_table(
+        &self,
+        table: &str,
+        [partition, sort]: [&str; 2],
+        index: Option<(&str, &str)>,
+    ) -> anyhow::Result<()> {
         let mut call = self.dynamodb.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
-        for (name, kind) in [(partition, KeyType::Hash), (sort, KeyType::Range)] {
+        for name in [partition, sort].into_iter().chain(index.map(|(_, attribute)| attribute)) {
             let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
             call = call.attribute_definitions(attribute.build()?);
-            call = call.key_schema(KeySchemaElement::builder().attribute_name(name).key_type(kind).build()?);
         }
-        Box::pin(call.send()).await.context("making the table").map(drop)
+        if let Some((name, attribute)) = index {
+            let keys_only = Projection::builder().projection_type(ProjectionType::KeysOnly).build();
+            let index = GlobalSecondaryIndex::builder().index_name(name).projection(keys_only);
+            let index = index.set_key_schema(Some(key_schema([attribute, sort])?)).build()?;
+            call = call.global_secondary_indexes(index);
+        }
+        let call = call.set_key_schema(Some(key_schema([partition, sort])?));
+        Box::pin(call.send()).await.with_context(|| format!("making the table {table}")).map(drop)
     }
+}
+
+fn key_schema([partition, sort]: [&str; 2]) -> anyhow::Result<Vec<KeySchemaElement>> {
+    let element =
+        |(name, kind): (&str, KeyType)| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+    let elements = [(partition, KeyType::Hash), (sort, KeyType::Range)].into_iter().map(element);
+    Ok(elements.collect::<Result<_, _>>()?)
 }
 
 /// The local AWS that is up, as `stack.json` in `CHASKI_LOCAL_DIR` (or `.local`) describes it.

@@ -35,9 +35,18 @@ pub(in crate::api) struct MessageShape<'a> {
     ended_at: Option<Timestamp>,
     attempts: Vec<AttemptShape<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<BodyShape<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<AnswerShape<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorShape<'a>>,
+}
+
+/// A body that is kept beside the queue.
+#[derive(Debug, Serialize)]
+struct BodyShape<'a> {
+    body_ref: &'a str,
+    bytes: u64,
 }
 
 /// The beginning of the target's last answer.
@@ -76,6 +85,7 @@ impl<'a> MessageShape<'a> {
             next_due: record.next_due,
             ended_at: record.ended_at,
             attempts: record.attempts.iter().map(|(attempt, by)| AttemptShape::of(attempt, Some(by))).collect(),
+            body: listing.body.as_ref().map(|body| BodyShape { body_ref: &body.reference, bytes: body.bytes }),
             answer: None,
             error: record.error.as_ref().map(ErrorShape::of),
         }

@@ -39,7 +39,7 @@ fn made(route: &Route) -> (&'static str, String, String) {
         "/messages" => envelope().to_string(),
         "/messages/batch" => "[]".to_owned(),
         "/backup" => json!({"to": "/tmp/b"}).to_string(),
-        "/dead-letters/{id}/replay" => String::new(),
+        "/dead-letters/{id}/replay" | "/bodies" => String::new(),
         _ => json!({"all": true}).to_string(),
     };
     (route.method, route.path.replace("{id}", "m-1"), if route.method == "POST" { body } else { String::new() })
@@ -49,8 +49,9 @@ fn made(route: &Route) -> (&'static str, String, String) {
 #[test]
 fn scopes_grant_what_the_contract_says() {
     let expected = |route: &Route| match (route.method, route.path) {
-        ("GET", "/" | "/health" | "/openapi.json") => [true, true, true, true],
-        ("POST", "/messages" | "/messages/batch" | "/messages/cancel") | ("DELETE", "/messages/{id}") => {
+        // Who has an upload's address may upload.
+        ("GET", "/" | "/health" | "/openapi.json") | ("PUT", "/bodies/{id}") => [true, true, true, true],
+        ("POST", "/messages" | "/messages/batch" | "/messages/cancel" | "/bodies") | ("DELETE", "/messages/{id}") => {
             [true, false, false, true]
         }
         ("GET", _) => [false, true, false, true],

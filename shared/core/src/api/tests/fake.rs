@@ -1,5 +1,6 @@
 //! A desk in memory, and the API of `chaski serve` over it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::*;
@@ -10,8 +11,8 @@ use crate::json::Extra;
 use crate::ledger::{KeptAnswer, Listing, MessageRecord, MessageState};
 use crate::pause::{Pause, PauseScope};
 use crate::ports::{
-    Backup, Buried, CancelCount, Cancelled, DeadLetters, DeskError, Ledger, Pauses, QueueRecord, Queues as QueuesPort,
-    Replayed, Vitals,
+    Backup, BodyError, Buried, CancelCount, Cancelled, DeadLetters, DeskError, KeptBody, Ledger, OpenBody, Pauses,
+    QueueRecord, Queues as QueuesPort, Replayed, Upload, Vitals,
 };
 
 #[derive(Default)]
@@ -232,9 +233,45 @@ impl Backup for Fake {
     }
 }
 
+/// Bodies in memory, by their references; `None` for one that is promised.
+#[derive(Clone, Default)]
+pub(super) struct Shelf(pub(super) Arc<Mutex<BTreeMap<String, Option<Vec<u8>>>>>);
+
+impl Shelf {
+    pub(super) fn of(&self, reference: &str) -> Option<Vec<u8>> {
+        self.0.lock().unwrap().get(reference).cloned().flatten()
+    }
+}
+
+impl Bodies for Shelf {
+    async fn put(&self, id: &str, bytes: Vec<u8>, _: Option<Timestamp>) -> Result<KeptBody, BodyError> {
+        let kept = KeptBody { reference: id.to_owned(), bytes: u64::try_from(bytes.len()).unwrap() };
+        self.0.lock().unwrap().insert(id.to_owned(), Some(bytes));
+        Ok(kept)
+    }
+
+    async fn look(&self, reference: &str, _: Option<Timestamp>) -> Result<Option<KeptBody>, BodyError> {
+        let bytes = self.of(reference).map(|bytes| u64::try_from(bytes.len()).unwrap());
+        Ok(bytes.map(|bytes| KeptBody { reference: reference.to_owned(), bytes }))
+    }
+
+    async fn open(&self, _: &str) -> Result<OpenBody, BodyError> {
+        Err(BodyError::NotKept)
+    }
+
+    async fn keep(&self, reference: &str, _: &str, _: u32) -> Result<String, BodyError> {
+        Ok(reference.to_owned())
+    }
+
+    async fn promise(&self, reference: &str, now: Timestamp) -> Result<Upload, BodyError> {
+        self.0.lock().unwrap().insert(reference.to_owned(), None);
+        Ok(Upload { to: None, expires_at: now })
+    }
+}
+
 /// The API of `chaski serve`, over a fake.
 pub(super) struct Serve {
-    pub(super) api: Api<Queues, Noon, Sevens, Fake>,
+    pub(super) api: Api<Queues, Noon, Sevens, Fake, Shelf>,
     pub(super) fake: Fake,
 }
 
@@ -242,8 +279,8 @@ impl Serve {
     pub(super) fn new(file: &str) -> Self {
         let fake = Fake::default();
         let settings = Arc::new(Settings::read(file, &|_| None).unwrap());
-        let door = Door { body_bytes: limits::SERVE_BATCH_BYTES, local: true };
-        let ingress = Ingress::new(settings, Queues::default(), Noon, Sevens);
+        let door = Door { body_bytes: limits::SERVE_BATCH_BYTES, local: true, tls: false };
+        let ingress = Ingress::new(settings, Queues::default(), Noon, Sevens).with_bodies(Shelf::default());
         Self { api: Api::new(ingress, Some(fake.clone()), door), fake }
     }
 

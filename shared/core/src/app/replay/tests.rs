@@ -64,6 +64,7 @@ fn attempts_and_errors_begin_anew_and_the_rest_stays() {
         target_host: Some("example.org".to_owned()),
         received_at: Timestamp::from_millis(1_796_115_600_000),
         flow: None,
+        body: None,
     };
     assert_eq!(entry.listing.as_deref(), Some(&listing));
 }

@@ -141,6 +141,38 @@ fn an_entry_that_its_queue_would_give_up_is_buried_before() {
 }
 
 #[test]
+fn what_its_queue_would_forget_is_buried_before_unless_it_comes_for_the_first_time() {
+    let world = World::new();
+    world.clock.0.fetch_add(13 * 24 * 3_600_000, Ordering::SeqCst);
+    let at = |receives: u32| Leased { receives, ..first(&receives.to_string(), "s", "/200") };
+    world.run(&[at(1)]);
+    world.run(&[at(2)]);
+    assert_eq!(world.settlement("1"), Some(Settlement::Done));
+    assert_eq!(world.letter("2").last_error.class, "stuck");
+}
+
+#[test]
+fn a_line_that_can_not_remember_waits_the_first_tier_s_delay_and_goes_on() {
+    let world = World::refusing(&["b"]);
+    let back = world.run(&[strict("a", "/200"), strict("b", "/500"), strict("c", "/200"), first("d", "t", "/200")]);
+    assert_eq!(back, ["b", "c"]);
+    let (fast, none) = (Duration::from_secs(10), Duration::ZERO);
+    assert_eq!(world.given_back(), [("b".to_owned(), fast), ("c".to_owned(), none)]);
+    assert_eq!(world.settlement("b"), None);
+}
+
+#[test]
+fn what_is_remembered_of_a_line_is_named_when_it_moves_on_and_not_before() {
+    let world = World::new();
+    world.run(&[strict("a", "/500")]);
+    assert_eq!(*world.book.remembered.lock().unwrap(), []);
+    *world.known.remembered.lock().unwrap() = Some(world.hold("a").envelope.meta.unwrap());
+    world.clock.0.fetch_add(10_000, Ordering::SeqCst);
+    world.run(&[Leased { receives: 2, ..strict("a", "/200") }]);
+    assert_eq!(*world.book.remembered.lock().unwrap(), [("a".to_owned(), 2)]);
+}
+
+#[test]
 fn a_callback_is_an_ordinary_message_that_tells_of_the_end_and_has_none_itself() {
     let world = World::new();
     let both = r#""ordering":"strict","labels":["l"],"callback":{"url":"http://e.org/done","retry":{"max_attempts":2}},"failure_callback":{"url":"http://e.org/failed"}"#;

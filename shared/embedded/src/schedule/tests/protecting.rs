@@ -307,3 +307,48 @@ fn what_is_moved_without_an_attempt_passes_no_gate_and_a_strict_retry_is_a_late_
     world.add("first", "h", 1);
     assert_eq!(world.lease_all().len(), 1);
 }
+
+#[test]
+fn hosts_with_many_retries_do_not_hand_the_slots_of_all_to_each_other() {
+    // Seven retries at once in all, three of a host.
+    let mut world = World::new(limits(10, 6));
+    let mut running = VecDeque::new();
+    for host in ["a", "b"] {
+        for n in 0..60 {
+            world.add_late(&format!("{host}{n}"), host);
+        }
+        running.extend(world.lease_all());
+    }
+    // One hangs, and nothing is left for another host.
+    world.add_late("hangs", "d");
+    let hangs = world.lease_all();
+    let other = world.add_late("c", "c");
+    assert_eq!((running.len(), hangs.len(), world.lease_all().len()), (6, 1, 0));
+    let lease = running.pop_front().unwrap();
+    world.ended(&lease, Sign::Alive);
+    running.extend(world.lease_all());
+    assert!(running.iter().any(|(_, entry)| entry.seq == other), "the slot goes from one of a host to the next of it");
+    running.extend(hangs);
+    while let Some(lease) = running.pop_front() {
+        world.ended(&lease, Sign::Alive);
+        running.extend(world.lease_all());
+    }
+    assert!(world.file.is_empty(), "all are served in the end");
+}
+
+#[test]
+fn a_turn_of_a_line_that_waits_elsewhere_and_goes_is_handed_on() {
+    let mut world = World::new(limits(2, 2));
+    // One retry at once in all, and one to a host.
+    let a = world.add_late("a", "h");
+    world.add_late("b", "h");
+    let c = world.add_late("c", "h");
+    let lease = world.lease_all().pop().unwrap();
+    assert_eq!(lease.1.seq, a);
+    let line = EntryRow::line_of(TIER, &identity::group_id("", "b"));
+    world.schedule.freeze(line);
+    world.file.remove(&line);
+    world.schedule.thaw(line);
+    world.ended(&lease, Sign::Alive);
+    assert_eq!(world.lease_all().iter().map(|(_, entry)| entry.seq).collect::<Vec<_>>(), [c]);
+}

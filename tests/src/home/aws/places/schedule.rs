@@ -37,8 +37,8 @@ impl Places {
     pub(in crate::home::aws) async fn all_schedules(&self) -> anyhow::Result<Vec<Schedule>> {
         let list = self.ask("GET", &format!("/schedules?ScheduleGroup={}&MaxResults=1000", self.name), "").await?;
         let mut found = Vec::new();
-        for listed in list["Schedules"].as_array().into_iter().flatten() {
-            let name = listed["Name"].as_str().context("a schedule without a name")?;
+        for listed in list.get("Schedules").and_then(Value::as_array).into_iter().flatten() {
+            let name = listed.get("Name").and_then(Value::as_str).context("a schedule without a name")?;
             let whole = self.ask("GET", &format!("/schedules/{name}?groupName={}", self.name), "").await?;
             found.push(self.read(&whole).with_context(|| format!("no schedule of ours: {whole}"))?);
         }
@@ -54,16 +54,17 @@ impl Places {
     }
 
     fn read(&self, whole: &Value) -> Option<Schedule> {
-        let at = whole["ScheduleExpression"].as_str()?.strip_prefix("at(")?.strip_suffix(')')?;
-        let ours = whole["ScheduleExpressionTimezone"] == "UTC"
-            && whole["FlexibleTimeWindow"]["Mode"] == "OFF"
-            && whole["ActionAfterCompletion"] == "DELETE"
-            && whole["Target"]["Arn"] == self.arn(&QueueName::Wake)
-            && whole["Target"]["DeadLetterConfig"]["Arn"] == self.arn(&QueueName::WakeNet);
+        let text = |path: &str| whole.pointer(path).and_then(Value::as_str);
+        let at = text("/ScheduleExpression")?.strip_prefix("at(")?.strip_suffix(')')?;
+        let ours = text("/ScheduleExpressionTimezone") == Some("UTC")
+            && text("/FlexibleTimeWindow/Mode") == Some("OFF")
+            && text("/ActionAfterCompletion") == Some("DELETE")
+            && text("/Target/Arn") == Some(&self.arn(&QueueName::Wake))
+            && text("/Target/DeadLetterConfig/Arn") == Some(&self.arn(&QueueName::WakeNet));
         let schedule = Schedule {
-            name: whole["Name"].as_str()?.to_owned(),
+            name: text("/Name")?.to_owned(),
             at: Timestamp::parse(&format!("{at}Z"))?,
-            text: whole["Target"]["Input"].as_str()?.to_owned(),
+            text: text("/Target/Input")?.to_owned(),
         };
         ours.then_some(schedule)
     }
