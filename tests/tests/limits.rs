@@ -4,6 +4,8 @@
 //! does it. Every call to the table is counted where it is sent. It takes 30 s, and asks for no more than the limits
 //! promise of that time.
 
+#![expect(clippy::indexing_slicing, reason = "a test fails by it")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

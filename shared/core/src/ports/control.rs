@@ -65,7 +65,9 @@ pub trait Control: Send + Sync {
 
     /// A batch is at its end: the process may be stopped for long, and what it holds for attempts to come goes back.
     /// Ends within a second.
-    fn rest(&self) -> impl Future<Output = ()> + Send;
+    fn rest(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// A home whose queues know all of this themselves.
@@ -94,6 +96,4 @@ impl Control for NoControl {
     }
 
     async fn report(&self, _: Ask<'_>, _: &Outcome) {}
-
-    async fn rest(&self) {}
 }
