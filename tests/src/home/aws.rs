@@ -84,7 +84,7 @@ impl AwsHome {
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
             // Each function is a process, and reads for itself.
-            let control = AwsControl::new(Some(control.clone()), clock.clone()).counting(true);
+            let control = AwsControl::new(Some(control.clone()), clock.clone(), &SystemChance).counting(true);
             Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), control)
         };
         let stack = Stack {
