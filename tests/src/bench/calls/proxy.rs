@@ -65,3 +65,36 @@ impl Service for Proxy {
         self.pass(request).await.unwrap_or_else(|error| answer(502, error.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has a message for whoever asks the first queue, and none in the others.
+    struct Stub;
+
+    impl Service for Stub {
+        async fn answer(&self, request: Request<Bytes>) -> Answer {
+            let is_full = request.body().starts_with(br#"{"QueueUrl":"full"#);
+            answer(200, if is_full { r#"{"Messages":[{"Body":"x"}]}"# } else { "{}" })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_passes_is_answered_as_behind_it_and_counted_once() {
+        let behind = format!("http://{}", serve(Arc::new(Stub), None).await.unwrap());
+        let (proxy, endpoint) = Proxy::open(&behind).await.unwrap();
+        let ask = async |operation: &'static str, body: &'static str| {
+            let call = proxy.client.post(&endpoint).header("x-amz-target", operation).body(body);
+            call.send().await.unwrap().text().await.unwrap()
+        };
+        let receive = "AmazonSQS.ReceiveMessage";
+        assert_eq!(ask(receive, r#"{"QueueUrl":"full.fifo"}"#).await, r#"{"Messages":[{"Body":"x"}]}"#);
+        assert_eq!(ask(receive, r#"{"QueueUrl":"empty.fifo"}"#).await, "{}");
+        ask("AmazonSQS.DeleteMessageBatch", r#"{"QueueUrl":"full.fifo"}"#).await;
+        ask("DynamoDB_20120810.DeleteItem", "{}").await;
+        let counts = proxy.counts();
+        assert_eq!((counts.fifo.receives, counts.fifo.deletes, counts.writes), (1, 1, 1), "{counts:?}");
+        assert_eq!((counts.fifo.all(), counts.standard.all()), (2, 0), "{counts:?}");
+    }
+}
