@@ -347,9 +347,9 @@ fn each_role_touches_only_its_partitions_of_the_control_table() {
     ] {
         let mut expected = BTreeMap::from([
             only("dynamodb:Query", &["orders"]),
-            only("dynamodb:PutItem", &["held#*", own]),
-            only("dynamodb:GetItem", &[own]),
-            only("dynamodb:DeleteItem", &[own]),
+            only("dynamodb:PutItem", &["held#*", "flow#*", "orders", own]),
+            only("dynamodb:GetItem", &["flow#*", own]),
+            only("dynamodb:DeleteItem", &["orders", own]),
         ]);
         expected.extend(more);
         assert_eq!(partitions(&template, role), expected, "{role}");

@@ -13,7 +13,7 @@ use chaski_dynamodb::{AwsControl, AwsSettle, DeadLetters};
 use chaski_http::HttpTarget;
 use chaski_lambda::start;
 use chaski_signed::{S3, S3Bodies};
-use chaski_system::SystemClock;
+use chaski_system::{SystemChance, SystemClock};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 pub use batches::{Sources, handle_batch, until};
@@ -32,7 +32,8 @@ pub async fn run(service: &'static str) -> anyhow::Result<()> {
     let table = wiring::control(&settings.aws, &clients);
     let waits = wiring::waits(&settings.aws, &clients, &prefix, table.as_ref());
     let settle = AwsSettle::new(queues.clone(), dead_letters).remembering(table.clone()).scheduling(waits.clone());
-    let control = AwsControl::new(table, clock).counting(settings.aws.sequence);
+    let control = AwsControl::new(table, clock, &SystemChance);
+    let control = control.counting(settings.aws.sequence).breaking(settings.breaker);
     let target = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
     let bucket = Some(settings.aws.bucket.as_str()).filter(|name| !name.is_empty());
     let bodies = S3Bodies::new(bucket.map(|name| S3::new(&clients, name)), clock);

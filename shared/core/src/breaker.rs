@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ledger::AttemptReport;
-use crate::outcome::{DELIVERED, ErrorClass};
+use crate::outcome::{DELIVERED, ErrorClass, Outcome};
 use crate::time::Timestamp;
 
 /// Failures in a row that open it. Fewer are bad luck: of a host that fails one in ten, twenty in a row come once in
@@ -45,10 +47,23 @@ impl Sign {
         if outcome == DELIVERED {
             return Some(Self::Alive);
         }
-        match ErrorClass::parse(outcome)? {
+        Self::of_failure(ErrorClass::parse(outcome)?, report.retry_after)
+    }
+
+    /// Of an attempt's outcome; none of one that did not reach the host.
+    #[must_use]
+    pub fn of_outcome(outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Delivered => Some(Self::Alive),
+            Outcome::Failed(failure) => Self::of_failure(failure.class, failure.retry_after),
+        }
+    }
+
+    fn of_failure(class: ErrorClass, retry_after: Option<Duration>) -> Option<Self> {
+        match class {
             ErrorClass::Http4xx | ErrorClass::Gone | ErrorClass::Rejected => Some(Self::Alive),
             ErrorClass::Connection | ErrorClass::Timeout | ErrorClass::Http5xx => Some(Self::Failing),
-            ErrorClass::Throttled => match report.retry_after {
+            ErrorClass::Throttled => match retry_after {
                 Some(span) if !span.is_zero() => Some(Self::Asks(span)),
                 _ => Some(Self::Failing),
             },
@@ -73,7 +88,8 @@ pub enum Turn {
 }
 
 /// The breaker of one host. A new one is closed, and lets everything through.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "kept::Kept", into = "kept::Kept")]
 pub struct Breaker {
     /// Failures in a row, and when the first of them was.
     run: u32,
@@ -129,6 +145,15 @@ impl Breaker {
         open.left = open.left.saturating_sub(1);
     }
 
+    /// Takes all probes that may go now, for one of several processes; how many, until the next ones may go.
+    pub fn take_probes(&mut self, now: Timestamp) -> u32 {
+        if self.open.is_none() || self.opens_at(now).is_some() {
+            return 0;
+        }
+        self.begin(now);
+        self.open.as_mut().map_or(0, |open| std::mem::take(&mut open.left).saturating_add(1))
+    }
+
     /// An attempt ended. What that changed, if it did.
     pub fn note(&mut self, sign: Sign, now: Timestamp) -> Option<Turn> {
         if sign == Sign::Alive {
@@ -176,5 +201,6 @@ impl Breaker {
     }
 }
 
+mod kept;
 #[cfg(test)]
 mod tests;

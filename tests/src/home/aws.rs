@@ -112,7 +112,8 @@ impl AwsHome {
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
             // Each function is a process, and reads for itself.
-            let control = AwsControl::new(Some(control.clone()), clock.clone()).counting(settings.aws.sequence);
+            let control = AwsControl::new(Some(control.clone()), clock.clone(), &SystemChance);
+            let control = control.counting(settings.aws.sequence);
             let dispatcher = Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), control);
             dispatcher.with_bodies(bodies.clone())
         };

@@ -43,7 +43,7 @@ pub(super) struct Asks {
     #[arg(long, value_name = "URL", requires = "url", value_parser = Callback::read)]
     #[serde(skip_serializing_if = "Option::is_none")]
     failure_callback: Option<Callback>,
-    /// Limits that all messages of a key share, KEY[=RATE[/TIME]][,PARALLELISM]: crm=10/1s,2 is ten requests a second
+    /// Limits that all messages of a key share, KEY=RATE/TIME,PARALLELISM or a part: crm=10/1s,2 is ten requests a second
     /// and two at once
     #[arg(long, value_name = "FLOW", requires = "url", value_parser = Limits::read)]
     #[serde(skip_serializing_if = "Option::is_none")]

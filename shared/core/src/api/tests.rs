@@ -359,7 +359,12 @@ fn the_openapi_document_is_true() {
         let value = match name.as_str() {
             "message" | "body" => continue,
             "labels" => json!(["l"]),
-            "ordering" => json!("relaxed"),
+            "ordering" => json!("strict"),
+            "delay" | "expires_in" | "timeout" => json!("1s"),
+            "not_before" | "expires_at" => json!("2026-12-02T09:00:00Z"),
+            "retry" => json!({"max_attempts": 3, "delays": ["1s", 2]}),
+            "callback" | "failure_callback" => json!({"url": "https://example.org/", "retry": {"max_attempts": 1}}),
+            "flow" => json!({"key": "k", "rate": 10, "per": "1s", "parallelism": 2}),
             _ => json!("x"),
         };
         let mut envelope = envelope();

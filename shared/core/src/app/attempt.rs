@@ -204,7 +204,18 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
         let (host, tenant) = (task.target_host.clone().unwrap_or_default(), task.meta.tenant.clone());
         let flow = task.envelope.options.flow.clone();
         let (attempts, receives) = (task.meta.attempts, task.leased.receives);
-        let ask = Ask { host: &host, tenant: &tenant, flow: flow.as_ref(), attempts, receives };
+        let accepted_at = task.accepted_at();
+        let patience = until.saturating_sub(self.clock.elapsed() + timeout + SETTLE_RESERVE);
+        let ask = Ask {
+            host: &host,
+            tenant: &tenant,
+            flow: flow.as_ref(),
+            attempts,
+            receives,
+            accepted_at,
+            timeout,
+            patience,
+        };
         if let Admission::Wait(wait) = self.control.admit(ask).await {
             return Ok(Handled::Waits(wait.min(limits::HIDDEN)));
         }

@@ -33,6 +33,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
     pub async fn run(&self, entries: &[Leased], until: Duration) -> Vec<String> {
         let groups = group(entries);
         let back: GoesBack<'_> = join_all(groups.iter().map(|line| self.run_line(line, until))).await.concat();
+        self.control.rest().await;
         if !back.is_empty() {
             self.settle.give_back(&back).await;
         }

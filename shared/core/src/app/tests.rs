@@ -95,6 +95,7 @@ struct Known {
     remembered: Mutex<Option<Meta>>,
     waits: Mutex<Option<Duration>>,
     reported: Mutex<Vec<String>>,
+    rests: AtomicU64,
 }
 
 impl Control for Arc<Known> {
@@ -115,6 +116,9 @@ impl Control for Arc<Known> {
     }
     async fn report(&self, ask: Ask<'_>, outcome: &Outcome) {
         self.reported.lock().unwrap().push(format!("{} {}", ask.host, outcome.name()));
+    }
+    async fn rest(&self) {
+        self.rests.fetch_add(1, Ordering::SeqCst);
     }
 }
 

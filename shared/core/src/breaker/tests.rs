@@ -283,3 +283,27 @@ fn every_answer_but_that_it_can_not_is_a_sign_of_life() {
         assert_eq!(sign(nothing, None), None, "{nothing}");
     }
 }
+
+#[test]
+fn one_of_several_processes_takes_all_probes_of_a_pause_and_it_reads_what_it_writes() {
+    let mut breaker = Breaker::default();
+    for n in 0..i64::from(RUN) * 10 {
+        breaker.note(Sign::Failing, at(START + n * 10));
+    }
+    let opens = breaker.opens_at(at(START + 1_990)).unwrap();
+    assert_eq!(breaker.take_probes(at(opens.millis() - 1)), 0, "before their time");
+    let text = serde_json::to_string(&breaker).unwrap();
+    let mut other: Breaker = serde_json::from_str(&text).unwrap();
+    assert_eq!(other, breaker);
+    let probes = breaker.take_probes(opens);
+    assert!(probes >= 1);
+    assert_eq!(breaker.take_probes(opens), 0, "nobody else has any");
+    assert!(breaker.opens_at(opens).is_some_and(|next| next > opens));
+    // The same as when they are begun one by one.
+    let mut begun = 0;
+    while other.opens_at(opens).is_none() {
+        other.begin(opens);
+        begun += 1;
+    }
+    assert_eq!((begun, other.opens_at(opens)), (probes, breaker.opens_at(opens)));
+}

@@ -128,6 +128,12 @@ impl Ledger {
         held.map_or(given, |held| held.max(given))
     }
 
+    /// The limits in force, and when the message that named them was accepted.
+    #[must_use]
+    pub fn limits(&self) -> Option<(FlowLimits, Timestamp)> {
+        self.limits.map(|(limits, at)| (limits, Timestamp::from_millis(at)))
+    }
+
     fn in_force(&self, ask: &Ask<'_>) -> (FlowLimits, i64) {
         let asked = (ask.limits, ask.accepted_at.millis());
         self.limits.filter(|(_, at)| *at > asked.1).unwrap_or(asked)
@@ -149,9 +155,11 @@ impl Ledger {
     fn take_permits(&mut self, now: Timestamp, limits: &FlowLimits, most: u32) -> (u32, Duration) {
         let Some(interval) = limits.interval_ns() else { return (most, Duration::ZERO) };
         let (now_ns, ahead) = (nanos(now), span_ns(AHEAD));
-        // Other limits, or another clock, may have given up to anywhere.
+        // Other limits, or another clock, may have given up to anywhere: what these would not have given does not count.
         let furthest = now_ns.saturating_add(ahead.max(interval));
-        let from = self.given_to_ns.clamp(now_ns, furthest);
+        let given_to = self.given_to_ns;
+        let reset = given_to > furthest.saturating_add(span_ns(CLOCKS));
+        let from = if reset { now_ns } else { given_to.clamp(now_ns, furthest) };
         let fit = now_ns.saturating_add(ahead).saturating_sub(from).max(0) / interval;
         // One that is rarer than what is given ahead is given when its turn has come.
         let fit = if from == now_ns { fit.max(1) } else { fit };

@@ -12,7 +12,7 @@ const SLACK_NS: i64 = 200_000_000;
 const MILLI_NS: i64 = 1_000_000;
 
 /// When the next attempt may begin (GCRA: one number, no queue and no ticking). In any span of time at most its share
-/// of the rate begins, and what fits [`SLACK_NS`], and one more.
+/// of the rate begins, and what fits `SLACK_NS`, and one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limiter {
     /// When the next one has its turn, in nanoseconds since 1970.

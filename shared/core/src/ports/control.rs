@@ -9,6 +9,7 @@ use crate::envelope::Meta;
 use crate::flow::Flow;
 use crate::orders::Orders;
 use crate::outcome::Outcome;
+use crate::time::Timestamp;
 
 /// Who asks to go to a target.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,12 @@ pub struct Ask<'a> {
     pub attempts: u32,
     /// How often the entry was received.
     pub receives: u32,
+    /// When the message was accepted, or sent again: of a flow's limits the last ones named are in force.
+    pub accepted_at: Timestamp,
+    /// How long the attempt may take.
+    pub timeout: Duration,
+    /// How long the answer may take.
+    pub patience: Duration,
 }
 
 /// Whether an attempt may be made now.
@@ -55,6 +62,12 @@ pub trait Control: Send + Sync {
 
     /// How an attempt ended that was admitted.
     fn report(&self, ask: Ask<'_>, outcome: &Outcome) -> impl Future<Output = ()> + Send;
+
+    /// A batch is at its end: the process may be stopped for long, and what it holds for attempts to come goes back.
+    /// Ends within a second.
+    fn rest(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// A home whose queues know all of this themselves.

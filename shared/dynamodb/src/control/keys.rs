@@ -50,3 +50,16 @@ pub(crate) fn line(id: &str, generation: u32) -> String {
 pub(crate) fn sequence(group: &str) -> String {
     format!("seq#{group}")
 }
+
+/// The partition of what the messages of a flow's key share.
+pub(crate) fn flow(scope: &str) -> String {
+    format!("flow#{}", identity::digest(&[scope.as_bytes()]))
+}
+
+/// Sort keys in the partition of orders of what is known of hosts that fail, before their names.
+pub(crate) const HOST: &str = "host#";
+
+/// The sort key of a host.
+pub(crate) fn host(name: &str) -> String {
+    format!("{HOST}{name}")
+}

@@ -1,6 +1,6 @@
 //! What is ordered, as a process knows it: read now and then, and shared by all that ask.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chaski_core::orders::Orders;
@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::table::ControlTable;
+use super::table::{ControlTable, Hosts, Standing};
 
 /// An answer is asked for again when it is older: a process reads at most once in it, and an order is in force
 /// everywhere when it has passed.
@@ -25,7 +25,11 @@ const STANDS: Duration = Duration::from_secs(15 * 60);
 
 /// The orders as they were last read.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<State>);
+pub(super) struct Known {
+    state: Mutex<State>,
+    /// What is known of hosts that fail: as it was read, and as this process wrote it since.
+    hosts: std::sync::Mutex<Hosts>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -61,14 +65,17 @@ impl Known {
     /// What is ordered, at most [`ORDERS_AGE`] ago where the table can be read. Who asks while another reads waits
     /// for that answer.
     pub(super) async fn orders(&self, table: &ControlTable, clock: &impl Clock) -> Arc<Orders> {
-        let mut state = self.0.lock().await;
+        let mut state = self.state.lock().await;
         let now = Moment::now(clock);
         let pause = if state.failing { AFTER_FAILURE } else { ORDERS_AGE };
         if state.tried.is_none_or(|tried| tried.age(now) >= pause) {
-            let answer = timeout(READING, table.orders()).await;
+            let answer = timeout(READING, table.standing()).await;
             state.tried = Some(now);
             match answer {
-                Ok(Ok((orders, unreadable))) => state.learn(orders, unreadable, now),
+                Ok(Ok(Standing { orders, unreadable, hosts })) => {
+                    state.learn(orders, unreadable, now);
+                    *self.hosts() = hosts;
+                }
                 Ok(Err(error)) => state.fail(&error.to_string(), now),
                 Err(_) => state.fail("the control table took too long", now),
             }
@@ -76,9 +83,15 @@ impl Known {
         Arc::clone(&state.orders)
     }
 
+    /// What is known of hosts that fail, as the orders were last read. What another process wrote while that was read
+    /// may be missing for a second; the condition of a write finds it.
+    pub(super) fn hosts(&self) -> MutexGuard<'_, Hosts> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The next who asks reads.
     pub(super) async fn forget(&self) {
-        self.0.lock().await.tried = None;
+        self.state.lock().await.tried = None;
     }
 }
 

@@ -1,14 +1,19 @@
 //! What a stack knows beside its queues, in one small table: what operators ordered, which heads wait for the end of a
-//! pause, what strict lines remember of theirs, and what waits for its time.
+//! pause, what strict lines remember of theirs, what waits for its time, and who may go to a target now.
 //!
 //! Everything here fails open: where the table does not answer, delivery goes on.
 
+mod backoff;
+mod breaker;
+mod cell;
+mod flow;
 mod held;
 mod keys;
 mod known;
 mod line;
 mod row;
 mod sequence;
+mod share;
 mod table;
 mod wait;
 
@@ -16,14 +21,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chaski_core::breaker::Sign;
 use chaski_core::envelope::Meta;
 use chaski_core::orders::Orders;
 use chaski_core::outcome::Outcome;
-use chaski_core::ports::{Admission, Ask, Clock, Control, DeskError, Leased};
+use chaski_core::ports::{Admission, Ask, Chance, Clock, Control, DeskError, Leased};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tracing::warn;
 
+use backoff::Spread;
+use breaker::Breakers;
+use flow::Flows;
 use known::Known;
 
 pub use held::Held;
@@ -42,6 +51,8 @@ const HIDDEN_NO_MORE: Duration = Duration::from_secs(1);
 const REMEMBERING: Duration = Duration::from_secs(3);
 /// Asking for what is known of a strict message, before its attempt.
 const RECALLING: Duration = Duration::from_millis(500);
+/// Of ten bytes of chance those that name a process: no two that live at once share them.
+const NAME_BYTES: usize = 6;
 /// Cancellations that may stand at once: every process reads all of them every second.
 pub const MARKS: usize = 1_000;
 
@@ -56,19 +67,59 @@ pub struct AwsControl<C> {
     forgetful: AtomicBool,
     /// Whether strict messages are counted, each for one write.
     counts: bool,
+    flows: Flows,
+    breakers: Breakers,
+    /// Whether hosts that keep failing are given pauses.
+    breaks: bool,
+    spread: Spread,
 }
 
 impl<C: Clock> AwsControl<C> {
-    /// Over this table; without one nothing is ordered.
+    /// Over this table; without one nothing is ordered, and nothing is limited. The process takes a name by chance.
     #[must_use]
-    pub fn new(table: Option<ControlTable>, clock: C) -> Self {
-        Self { table, clock, known: Known::default(), forgetful: AtomicBool::new(false), counts: false }
+    pub fn new(table: Option<ControlTable>, clock: C, chance: &impl Chance) -> Self {
+        let me: String = chance.ten_bytes().iter().take(NAME_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            table,
+            clock,
+            known: Known::default(),
+            forgetful: AtomicBool::new(false),
+            counts: false,
+            flows: Flows::new(&me),
+            breakers: Breakers::new(&me),
+            breaks: true,
+            spread: Spread::new(me),
+        }
+    }
+
+    /// Whether hosts that keep failing are given pauses: `targets.breaker`.
+    #[must_use]
+    pub fn breaking(self, breaks: bool) -> Self {
+        Self { breaks, ..self }
     }
 
     /// Whether the strict messages of each line are counted: `aws.sequence`.
     #[must_use]
     pub fn counting(self, counts: bool) -> Self {
         Self { counts, ..self }
+    }
+
+    /// Begins an attempt, or says after which time there may be something for it at the earliest.
+    async fn begin(&self, table: &ControlTable, ask: Ask<'_>) -> Result<(), Duration> {
+        let host = breaker::At { table, clock: &self.clock, known: &self.known, host: ask.host };
+        if let Some(span) = self.breakers.closed_for(&host).filter(|_| self.breaks) {
+            return Err(span);
+        }
+        let scope = ask.flow.map(|flow| flow.scope(ask.tenant));
+        if let Some((flow, scope)) = ask.flow.zip(scope.as_deref()) {
+            let need = flow::need(flow, ask.accepted_at, ask.timeout);
+            self.flows.begin(table, &self.clock, scope, &need, ask.patience).await?;
+        }
+        let begun = if self.breaks { self.breakers.begin(&host).await } else { Ok(()) };
+        if let (Err(_), Some(scope)) = (begun, &scope) {
+            self.flows.undo(&self.clock, scope);
+        }
+        begun
     }
 
     async fn remember(&self, table: &ControlTable, leased: &Leased, pause: &str) -> Result<bool, DeskError> {
@@ -135,11 +186,31 @@ impl<C: Clock> Control for AwsControl<C> {
         told("not_counted", id, timeout(RECALLING, table.number(&leased.group, id, generation)).await)
     }
 
-    async fn admit(&self, _: Ask<'_>) -> Admission {
-        Admission::Go
+    /// What has to wait is hidden for longer each time, so that it is received only so often.
+    async fn admit(&self, ask: Ask<'_>) -> Admission {
+        let Some(table) = &self.table else { return Admission::Go };
+        match self.begin(table, ask).await {
+            Ok(()) => Admission::Go,
+            Err(least) => Admission::Wait(backoff::wait(ask.receives, least, &self.spread)),
+        }
     }
 
-    async fn report(&self, _: Ask<'_>, _: &Outcome) {}
+    async fn report(&self, ask: Ask<'_>, outcome: &Outcome) {
+        let Some(table) = &self.table else { return };
+        if let Some(flow) = ask.flow {
+            self.flows.end(&self.clock, &flow.scope(ask.tenant));
+        }
+        if let Some(sign) = Sign::of_outcome(outcome).filter(|_| self.breaks) {
+            let host = breaker::At { table, clock: &self.clock, known: &self.known, host: ask.host };
+            self.breakers.report(&host, sign).await;
+        }
+    }
+
+    async fn rest(&self) {
+        if let Some(table) = &self.table {
+            self.flows.rest(table, &self.clock).await;
+        }
+    }
 }
 
 #[cfg(test)]

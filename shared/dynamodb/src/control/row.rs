@@ -1,12 +1,14 @@
 //! Orders as items, and back.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use chaski_core::breaker::Breaker;
 use chaski_core::filter::{MessageFilter, TargetFilter, Whose};
 use chaski_core::orders::{CancelMark, CancelWhat};
 use chaski_core::pause::{Pause, PauseScope};
 use chaski_core::time::Timestamp;
 
-use super::keys::{CANCEL, EXPIRES, ORDERS, PAUSE, PK, SK};
+use super::cell::Cell;
+use super::keys::{CANCEL, EXPIRES, HOST, ORDERS, PAUSE, PK, SK};
 use crate::item::Item;
 
 /// What rows of this version say. One of a higher version may narrow its order by what is not known here, and is
@@ -15,9 +17,11 @@ const VERSION: &str = "1";
 
 /// What a row of the orders' partition is.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Row {
+pub(super) enum Row {
     Pause(Pause),
     Mark(CancelMark),
+    /// What is known of a host that fails, by its name.
+    Host(String, Cell<Breaker>),
     /// Something else that is kept beside them.
     Other,
     /// An order that can't be read: its sort key.
@@ -103,13 +107,15 @@ pub(crate) fn of_mark(mark: &CancelMark) -> Item {
     item
 }
 
-pub(crate) fn read(item: &Item) -> Row {
+pub(super) fn read(item: &Item) -> Row {
     let key = read_text(item, SK).unwrap_or_default();
     let known = item.get("v").and_then(|v| v.as_n().ok()).is_some_and(|v| v == VERSION);
     let row = if let Some(id) = key.strip_prefix(PAUSE) {
         read_pause(item, id).map(Row::Pause)
     } else if let Some(id) = key.strip_prefix(CANCEL) {
         read_mark(item, id).map(Row::Mark)
+    } else if let Some(host) = key.strip_prefix(HOST) {
+        return Row::Host(host.to_owned(), Cell::read(item));
     } else {
         return Row::Other;
     };
@@ -214,6 +220,6 @@ mod tests {
         let mut unknown = of_pause(&pause);
         unknown.insert("kind".to_owned(), text("galaxy"));
         assert!(matches!(read(&unknown), Row::Unreadable(_)));
-        assert_eq!(read(&order("breaker#e.org".to_owned())), Row::Other);
+        assert_eq!(read(&order("weather#e.org".to_owned())), Row::Other);
     }
 }

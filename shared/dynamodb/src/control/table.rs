@@ -1,14 +1,18 @@
 //! The calls to the control table.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use chaski_core::breaker::Breaker;
 use chaski_core::orders::{CancelMark, Orders};
 use chaski_core::pause::Pause;
 use chaski_core::ports::DeskError;
 
+use super::cell::Cell;
 use super::held::Held;
 use super::keys::{self, ORDERS, PK, SK};
 use super::row::{self, Row, text};
@@ -33,17 +37,29 @@ impl ControlTable {
     /// # Errors
     /// The table does not answer.
     pub async fn orders(&self) -> Result<(Orders, Vec<String>), DeskError> {
-        let (mut orders, mut unreadable) = (Orders::default(), Vec::new());
+        let standing = self.standing().await?;
+        Ok((standing.orders, standing.unreadable))
+    }
+
+    /// All that stands in the partition of orders, what is known of hosts that fail included.
+    ///
+    /// # Errors
+    /// The table does not answer.
+    pub(super) async fn standing(&self) -> Result<Standing, DeskError> {
+        let Standing { mut orders, mut unreadable, mut hosts } = Standing::default();
         for item in self.partition(ORDERS, None).await? {
             match row::read(&item) {
                 Row::Pause(pause) => orders.pauses.push(pause),
                 Row::Mark(mark) => orders.marks.push(mark),
+                Row::Host(name, cell) => {
+                    hosts.insert(name, cell);
+                }
                 Row::Unreadable(key) => unreadable.push(key),
                 Row::Other => {}
             }
         }
         orders.pauses.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
-        Ok((orders, unreadable))
+        Ok(Standing { orders, unreadable, hosts })
     }
 
     /// Whether a pause is in force.
@@ -225,6 +241,19 @@ impl ControlTable {
         }
     }
 }
+
+/// What stands in the partition of orders.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    pub(super) orders: Orders,
+    /// The keys of orders that can't be read.
+    pub(super) unreadable: Vec<String>,
+    /// What is known of hosts that fail, by their names.
+    pub(super) hosts: Hosts,
+}
+
+/// What is known of hosts that fail, by their names.
+pub(super) type Hosts = HashMap<String, Cell<Breaker>>;
 
 /// Where a page of paused heads begins.
 #[derive(Debug, Clone)]

@@ -14,6 +14,8 @@ use futures_util::future::join_all;
 use super::*;
 use crate::testing::FakeControl;
 
+mod protecting;
+
 /// A clock whose two readings a story moves.
 #[derive(Debug, Clone, Default)]
 struct Hands(Arc<Mutex<(Duration, Duration)>>);
@@ -39,6 +41,15 @@ impl Hands {
     }
 }
 
+/// Chance that is none.
+struct Dice(u8);
+
+impl Chance for Dice {
+    fn ten_bytes(&self) -> [u8; 10] {
+        [self.0; 10]
+    }
+}
+
 struct World {
     fake: FakeControl,
     table: ControlTable,
@@ -49,7 +60,7 @@ struct World {
 fn world() -> World {
     let (fake, clock) = (FakeControl::default(), Hands::default());
     let table = ControlTable::new(fake.client(), "control");
-    World { control: AwsControl::new(Some(table.clone()), clock.clone()), fake, table, clock }
+    World { control: AwsControl::new(Some(table.clone()), clock.clone(), &Dice(1)), fake, table, clock }
 }
 
 fn pause(scope: PauseScope) -> Pause {
@@ -122,7 +133,7 @@ async fn more_orders_than_a_page_are_read_and_what_is_none_is_left_out() {
         world.table.put_mark(&CancelMark::new(what, cut_off, cut_off.plus(HIDDEN))).await.unwrap();
     }
     world.fake.put("orders", "pause#broken");
-    world.fake.put("orders", "breaker#e.org");
+    world.fake.put("orders", "weather#e.org");
     world.fake.put("held#00", "pause#x");
     let orders = world.control.orders().await;
     assert_eq!((orders.pauses.len(), orders.marks.len()), (40, 40));
@@ -150,7 +161,7 @@ async fn the_last_answer_stands_while_the_table_is_down_and_not_for_ever() {
 
 #[tokio::test]
 async fn without_a_table_nothing_is_ordered() {
-    let control = AwsControl::new(None, Hands::default());
+    let control = AwsControl::new(None, Hands::default(), &Dice(1));
     assert!(control.orders().await.is_empty());
     assert_eq!(control.hold_paused(&leased("g", "h"), "p").await, HIDDEN_UNREMEMBERED);
 }

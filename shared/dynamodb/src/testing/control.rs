@@ -65,15 +65,22 @@ impl FakeControl {
         }
         let mut rows = lock(&self.rows);
         let refused = |old: &Value| {
-            let body = json!({"__type": "ConditionalCheckFailedException", "message": "no", "Item": old});
+            let mut body = json!({"__type": "ConditionalCheckFailedException", "message": "no", "Item": old});
+            if old.is_null() {
+                body.as_object_mut()?.remove("Item");
+            }
             Some((400, body))
         };
         match operation {
             "PutItem" => {
                 let item = request.get("Item")?;
                 let at = rows.iter().position(|row| is_at(row, item));
+                // A condition is that nothing is there, or that version.
+                let conditional = request.get("ConditionExpression").is_some();
+                let was = request.pointer("/ExpressionAttributeValues/:was");
                 match at.and_then(|at| rows.get_mut(at)) {
-                    Some(old) if request.get("ConditionExpression").is_some() => refused(old),
+                    Some(old) if conditional && (was.is_none() || was != old.get("version")) => refused(old),
+                    None if was.is_some() => refused(&Value::Null),
                     Some(old) => {
                         *old = item.clone();
                         ok(json!({}))

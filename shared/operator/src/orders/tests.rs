@@ -32,6 +32,15 @@ impl Clock for Still {
     }
 }
 
+/// Chance that is none.
+struct Dice;
+
+impl chaski_core::ports::Chance for Dice {
+    fn ten_bytes(&self) -> [u8; 10] {
+        [7; 10]
+    }
+}
+
 struct World {
     desk: StackDesk<Still>,
     fake: FakeControl,
@@ -82,7 +91,7 @@ fn world() -> World {
     let clock = Still(Instant::now());
     let records = Records::new(FakeTable::default().client(), "letters");
     let desk = StackDesk::new(&stack, sqs, records, Some(table.clone()), clock);
-    World { desk, fake, control: AwsControl::new(Some(table.clone()), clock), table, shown, down }
+    World { desk, fake, control: AwsControl::new(Some(table.clone()), clock, &Dice), table, shown, down }
 }
 
 impl World {

@@ -135,6 +135,10 @@ impl Bench {
                 one(home, simple("/410").with("failure_callback", to.clone())).await
             })
             .await?,
+            self.row("with a `flow` (rate and parallelism)", 1, plain_settings, async |home| {
+                one(home, simple("/200").with("flow", flow())).await
+            })
+            .await?,
             self.row("signed", 1, signing, async |home| one(home, simple("/200")).await).await?,
         ])
     }
@@ -171,10 +175,13 @@ impl Bench {
         let ten = |message: fn(u64) -> Message| (0..BATCH).map(message).collect::<Vec<_>>();
         let plain = ten(|n| Message::new(format!("s{n}"), "/200", n));
         let strict = ten(|n| Message::new(format!("s{n}"), "/200", n).strict());
+        let limited = ten(|n| Message::new(format!("s{n}"), "/200", n).with("flow", flow()));
         let mut rows = Vec::new();
-        for (feature, messages) in
-            [("plain, ten in a call and a batch", plain), ("strict, ten in a call and a batch", strict)]
-        {
+        for (feature, messages) in [
+            ("plain, ten in a call and a batch", plain),
+            ("strict, ten in a call and a batch", strict),
+            ("with a `flow`, ten in a call and a batch", limited),
+        ] {
             let row = self.row(feature, BATCH, plain_settings, async |home| {
                 accept(home, &messages).await?;
                 until_idle(home).await
@@ -225,6 +232,11 @@ impl Bench {
         change(&mut settings);
         Box::pin(AwsHome::open_with("bench-calls", settings, Some(&self.endpoint))).await
     }
+}
+
+/// Limits that no row reaches: what is waited for is received again.
+fn flow() -> Value {
+    json!({"key": "k", "rate": 100, "per": "1s", "parallelism": 20})
 }
 
 fn plain_settings(_: &mut Settings) {}

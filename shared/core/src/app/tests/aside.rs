@@ -43,9 +43,12 @@ impl Bodies for Shelf {
     }
 }
 
+/// What a target got: headers and body.
+type Got = (BTreeMap<String, String>, Vec<u8>);
+
 /// Answers by the path, and remembers what it got.
 #[derive(Default)]
-struct Reader(Mutex<Vec<(BTreeMap<String, String>, Vec<u8>)>>);
+struct Reader(Mutex<Vec<Got>>);
 
 impl Target for Arc<Reader> {
     async fn call(&self, request: Outgoing, _: Duration) -> Result<Answer, CallError> {

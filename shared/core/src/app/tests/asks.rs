@@ -230,6 +230,7 @@ fn who_is_not_admitted_waits_and_no_attempt_is_counted() {
     *world.known.waits.lock().unwrap() = None;
     world.run(&[first("a", "s", "/500")]);
     assert_eq!(*world.known.reported.lock().unwrap(), ["e.org http_5xx"]);
+    assert_eq!(world.known.rests.load(Ordering::SeqCst), 2, "each batch is told to be at its end");
     let Some(Settlement::Move(entry)) = world.settlement("a") else { panic!("not retried") };
     assert_eq!(Envelope::read(&entry.body).unwrap().meta.unwrap().attempts, 1);
 }

@@ -187,6 +187,25 @@ fn a_refusal_changes_nothing() {
 }
 
 #[test]
+fn what_slower_limits_gave_does_not_hold_up_quicker_ones() {
+    let mut ledger = Ledger::default();
+    let ask = |per_s, accepted_at| Ask {
+        me: "a",
+        permits: 1,
+        slots: 0,
+        hold: Duration::from_secs(1),
+        limits: FlowLimits { rate: Some(1), per: Duration::from_secs(per_s), parallelism: None },
+        accepted_at: at(accepted_at),
+    };
+    assert!(matches!(ledger.grant(at(START), &ask(3_600, START)), Granted::Share(_)));
+    assert!(matches!(ledger.grant(at(START + 1), &ask(3_600, START)), Granted::Wait(_)));
+    let quicker = ask(1, START + 1);
+    assert!(matches!(ledger.grant(at(START + 1), &quicker), Granted::Share(_)));
+    assert_eq!(ledger.limits(), Some((quicker.limits, at(START + 1))));
+    assert!(matches!(ledger.grant(at(START + 2), &quicker), Granted::Wait(span) if span <= Duration::from_secs(1)));
+}
+
+#[test]
 fn the_message_accepted_last_names_the_limits() {
     let mut ledger = Ledger::default();
     let mut share = |rate, accepted_at| {

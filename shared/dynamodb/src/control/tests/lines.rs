@@ -38,7 +38,7 @@ async fn a_table_that_is_down_holds_no_line_up() {
     world.table.put_line(&leased("g", "h"), &hold(1)).await.unwrap();
     world.fake.set_down(true);
     assert_eq!(world.control.recall(&leased("g", "h"), "m-1", 2).await, None);
-    let counting = AwsControl::new(Some(world.table.clone()), world.clock.clone()).counting(true);
+    let counting = AwsControl::new(Some(world.table.clone()), world.clock.clone(), &Dice(2)).counting(true);
     assert_eq!(counting.sequence(&leased("g", "h"), "m-1", 2).await, None);
     assert!(world.table.put_line(&leased("g", "h"), &hold(2)).await.is_err(), "and says so");
 }
@@ -46,7 +46,7 @@ async fn a_table_that_is_down_holds_no_line_up() {
 #[tokio::test]
 async fn each_line_is_numbered_without_a_gap_and_who_asks_again_gets_his_number() {
     let world = world();
-    let counting = AwsControl::new(Some(world.table.clone()), world.clock.clone()).counting(true);
+    let counting = AwsControl::new(Some(world.table.clone()), world.clock.clone(), &Dice(2)).counting(true);
     for (group, id, number) in
         [("g", "a", 1), ("g", "a", 1), ("g", "b", 2), ("h", "c", 1), ("g", "b", 2), ("g", "d", 3)]
     {
