@@ -13,7 +13,7 @@ cargo_test := cargo test --workspace --locked --no-fail-fast
 
 # Nothing here is a file's name. The targets share target/ and ports, and cargo uses all cores by itself.
 .PHONY: help setup build run release test coverage lint local local-down package deploy smoke canary rollback \
-	bench bench-peers bench-lambda mutants skew template clean
+	bench bench-peers bench-lambda bench-calls mutants skew template clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -79,6 +79,10 @@ bench-peers: ## the same load on Celery with Redis, Celery with RabbitMQ and Bul
 bench-lambda: ## start-up, size and memory of each function's binary, beside one that does nothing
 	$(setup) sam
 	infra/bench/lambda $(ARGS)
+
+bench-calls: ## what each feature costs in calls to AWS, counted on a local AWS, at list prices
+	$(setup) ministack sam
+	infra/tools/with-local-stack cargo run --locked --quiet -p chaski-tests --bin bench-calls
 
 mutants: ## break the code in known ways, one at a time, and see the tests notice
 	$(setup) ministack sam oracles

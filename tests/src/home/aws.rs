@@ -21,7 +21,7 @@ use chaski_core::queue::QueueName;
 use chaski_core::settings::Settings;
 use chaski_dynamodb::{AwsControl, AwsSettle, ControlTable, DeadLetters, Records, Waits};
 use chaski_operator::{Stack, StackDesk};
-use chaski_signed::Scheduler;
+use chaski_signed::{KeyRows, KeyWindow, S3, S3Bodies, Scheduler};
 use chaski_system::SystemChance;
 
 use super::clock::StoryClock;
@@ -33,12 +33,12 @@ use places::Places;
 pub use places::Schedule;
 use pump::Mapping;
 
-type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, StoryClock, AwsControl<StoryClock>>;
+type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, StoryClock, AwsControl<StoryClock>, S3Bodies<StoryClock>>;
 
 /// Queues and a table of its own on the local AWS that is up.
 pub struct AwsHome {
     places: Places,
-    ingress: Ingress<SqsQueues, StoryClock, SystemChance>,
+    ingress: Ingress<KeyWindow<SqsQueues, StoryClock>, StoryClock, SystemChance, S3Bodies<StoryClock>>,
     /// As they are deployed: one reads the shards, the other what lies behind them.
     consumer: Consumer,
     error_consumer: Consumer,
@@ -61,9 +61,35 @@ impl AwsHome {
     /// # Errors
     /// No local AWS is up; says how to start one.
     pub async fn open(name: &str) -> anyhow::Result<Self> {
-        let settings = Arc::new(Settings::read(SETTINGS, &|_| None)?);
+        Self::open_with(name, Self::settings()?, None).await
+    }
+
+    /// The endpoint and the region of the local AWS that is up.
+    ///
+    /// # Errors
+    /// None is; says how to start one.
+    pub fn local() -> anyhow::Result<(String, String)> {
+        places::local()
+    }
+
+    /// The settings that the suite runs with, to be changed.
+    ///
+    /// # Errors
+    /// They are wrong.
+    pub fn settings() -> anyhow::Result<Settings> {
+        let mut settings = Settings::read(SETTINGS, &|_| None)?;
+        settings.aws.sequence = true;
+        Ok(settings)
+    }
+
+    /// The same with other settings, and with `proxy` in the local AWS's place: every call goes there.
+    ///
+    /// # Errors
+    /// As [`AwsHome::open`].
+    pub async fn open_with(name: &str, settings: Settings, proxy: Option<&str>) -> anyhow::Result<Self> {
+        let settings = Arc::new(settings);
         let faults = Faults::default();
-        let places = Places::make(name, &settings).await?;
+        let places = Places::make(name, &settings, proxy).await?;
         let front = door::open(places.endpoint(), Caller::Ingress, faults.clone()).await?;
         let back = door::open(places.endpoint(), Caller::Consumers, faults.clone()).await?;
         let clients = Clients::new(places.client_settings(places.endpoint())?)?;
@@ -81,11 +107,15 @@ impl AwsHome {
             .remembering(Some(control.clone()))
             .scheduling(Some(waits.clone()));
         let target = Script::new(Arc::new(clock.clone()));
+        let bucket = Some(settings.aws.bucket.as_str()).filter(|name| !name.is_empty());
+        let bodies = S3Bodies::new(bucket.map(|name| S3::new(&clients, name)), clock.clone());
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
             // Each function is a process, and reads for itself.
-            let control = AwsControl::new(Some(control.clone()), clock.clone(), &SystemChance).counting(true);
-            Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), control)
+            let control = AwsControl::new(Some(control.clone()), clock.clone(), &SystemChance);
+            let control = control.counting(settings.aws.sequence);
+            let dispatcher = Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), control);
+            dispatcher.with_bodies(bodies.clone())
         };
         let stack = Stack {
             api_url: String::new(),
@@ -99,8 +129,13 @@ impl AwsHome {
         let records = Records::new(dynamodb, places.table());
         let desk = StackDesk::new(&stack, clients.sqs(), records, Some(control.clone()), clock.clone());
         let ingress_queues = SqsQueues::new(front.sqs(), prefix.clone(), clock.clone());
+        let ingress_queues = match settings.aws.key_window {
+            Duration::ZERO => KeyWindow::off(ingress_queues),
+            window => KeyWindow::new(ingress_queues, KeyRows::new(&front, places.control()), window, clock.clone()),
+        };
+        let ingress = Ingress::new(settings.clone(), ingress_queues, clock.clone(), SystemChance);
         Ok(Self {
-            ingress: Ingress::new(settings.clone(), ingress_queues, clock.clone(), SystemChance),
+            ingress: ingress.with_bodies(bodies.clone()),
             consumer: consumer(),
             error_consumer: consumer(),
             settle,

@@ -52,9 +52,12 @@ pub(super) struct Places {
 
 impl Places {
     /// Makes the queues of the settings and a table.
-    pub(super) async fn make(name: &str, settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) async fn make(name: &str, settings: &Settings, proxy: Option<&str>) -> anyhow::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let local = find()?;
+        let mut local = find()?;
+        if let Some(proxy) = proxy {
+            proxy.clone_into(&mut local.endpoint);
+        }
         let aws = Aws::new(&local.endpoint, &local.region)?;
         let clients = Clients::new(client_settings(&local, &local.endpoint)?)?;
         let places = Self {
@@ -247,6 +250,11 @@ fn key_schema([partition, sort]: [&str; 2]) -> anyhow::Result<Vec<KeySchemaEleme
         |(name, kind): (&str, KeyType)| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
     let elements = [(partition, KeyType::Hash), (sort, KeyType::Range)].into_iter().map(element);
     Ok(elements.collect::<Result<_, _>>()?)
+}
+
+/// The endpoint and the region of the local AWS that is up.
+pub(super) fn local() -> anyhow::Result<(String, String)> {
+    find().map(|local| (local.endpoint, local.region))
 }
 
 /// The local AWS that is up, as `stack.json` in `CHASKI_LOCAL_DIR` (or `.local`) describes it.
