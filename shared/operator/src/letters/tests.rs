@@ -235,7 +235,7 @@ async fn queues_are_as_sqs_says_and_nothing_is_made_up() {
     let names: Vec<String> = queues.iter().map(|record| record.queue.to_string()).collect();
     assert_eq!(
         names.join(" "),
-        "assignments-0 messages-0 messages-1 messages-2 messages-3 retry-fast retry-medium retry-slow last-net"
+        "assignments-0 messages-0 messages-1 messages-2 messages-3 retry-fast retry-medium retry-slow wake wake-net last-net"
     );
     assert_eq!((queues[0].depth, queues[0].in_flight, queues[0].delayed, queues[0].delay), (6, 1, 3, None));
     assert_eq!(queues[5].delay, Some(Duration::from_secs(60)));
