@@ -9,5 +9,6 @@ mod orders;
 mod process;
 mod start;
 mod stop;
+mod stories;
 mod strict;
 mod waits;

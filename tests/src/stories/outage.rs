@@ -53,11 +53,10 @@ pub async fn a_host_that_fails_for_a_minute_gets_a_tenth_and_everything_after<R:
     let mut waits: Vec<u32> = delivered.iter().map(|call| call.attempt()).collect();
     waits.sort_unstable();
     println!(
-        "{messages} messages: {failing} requests in the {:?} in which the host failed ({} %), {} at 10, 20, … s: {:?}; then the first \
-         after {first:?}, all after {:?}; at most {:?} attempts",
+        "{messages} messages: {failing} requests in the {:?} in which the host failed, {} % of the load, in each ten seconds {:?}; \
+         then the first after {first:?} and the last after {:?}; at most {:?} attempts",
         well - failed,
         100 * failing / STEADY,
-        delivered.len(),
         by_tens(&calls, failed),
         after(delivered.last()),
         waits.last(),
