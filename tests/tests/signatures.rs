@@ -2,7 +2,7 @@
 //! `chaski serve` deliver to a scripted target over two failed attempts and through a rotation, and PyPI's
 //! standardwebhooks, which no one here wrote, verifies each request. Time passes by the test's hand, also the oracle's.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by it")]
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! What a message can ask for, told once and played on both homes end to end: against the deployed functions, and
 //! against a process of `chaski serve`. A story posts over HTTP and looks at what the target got.
 
+#![expect(clippy::print_stdout, reason = "what a story measured is for whoever runs it")]
+
 pub mod callbacks;
 pub mod keys;
 pub mod outage;
