@@ -31,8 +31,8 @@ pub trait Doors {
     fn post_as(&self, key: &str, envelope: &Value) -> impl Future<Output = anyhow::Result<(u16, Value)>>;
 }
 
-/// The same key and body twice, also after the delivery, with another body, and from another producer. Where repeats are
-/// known, one is called so.
+/// The same key and body twice, also after the delivery, with another body, and from another producer. Where repeats
+/// are known, one is called so.
 ///
 /// # Errors
 /// The target got something else, or an answer names another id.

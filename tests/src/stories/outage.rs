@@ -1,5 +1,7 @@
 //! A host answers 503 for a minute while ten messages a second come for it: it is left alone meanwhile, and gets
-//! everything afterwards. In real time; it takes the minute, and what the last pause lasts.
+//! everything afterwards. In real time; it takes the minute, and what it takes to notice: the rest of a pause, which is
+//! of 30 s at most, and on AWS the next one too for a head that asked while the first probes were on their way, with
+//! the spread of its wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -53,8 +55,8 @@ pub async fn a_host_that_fails_for_a_minute_gets_a_tenth_and_everything_after<R:
     let mut waits: Vec<u32> = delivered.iter().map(|call| call.attempt()).collect();
     waits.sort_unstable();
     println!(
-        "{messages} messages: {failing} requests in the {:?} in which the host failed, {} % of the load, in each ten seconds {:?}; \
-         then the first after {first:?} and the last after {:?}; at most {:?} attempts",
+        "{messages} messages: {failing} requests in the {:?} in which the host failed, {} % of the load, in each ten \
+         seconds {:?}; then the first after {first:?} and the last after {:?}; at most {:?} attempts",
         well - failed,
         100 * failing / STEADY,
         by_tens(&calls, failed),

@@ -14,8 +14,8 @@ const SPAN: Duration = Duration::from_secs(30);
 const BEGUN: std::ops::RangeInclusive<usize> = 270..=330;
 /// At once, by the parallelism.
 const AT_ONCE: u32 = 2;
-/// Lines that want more than they get, in all shards. Each head that has to wait is hidden for whole seconds on AWS: there
-/// are so many that some ask at every moment.
+/// Lines that want more than they get, in all shards. Each head that has to wait is hidden for whole seconds on AWS:
+/// there are so many that some ask at every moment.
 const LINES: u64 = 120;
 /// Messages, more than may begin in the time.
 const MESSAGES: u64 = 480;

@@ -1,5 +1,5 @@
-//! A target that knows the secret trusts every attempt, also while the secret is changed under messages that wait: first
-//! the old one signs, then the new one beside it, then the new one alone.
+//! A target that knows the secret trusts every attempt, also while the secret is changed under messages that wait:
+//! first the old one signs, then the new one beside it, then the new one alone.
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};

@@ -4,8 +4,8 @@
 //! fails a message's first attempt, `/<run>/from/3` all before the third; `/<run>/first/410` answers 410 to a
 //! message's first generation and 200 to its replay; `/<run>/flaky/20` fails 20 % of the attempts, by their
 //! message's id and number; `/<run>/slow/200` answers 200 after 200 ms; `/<run>/echo/500` answers 500 with the
-//! credential that it was sent; `/<run>/switch/100` answers after 100 ms what [`Target::switch`] set last, 200 at first.
-//! `<run>` keeps the tests apart.
+//! credential that it was sent; `/<run>/switch/100` answers after 100 ms what [`Target::switch`] set last, 200 at
+//! first. `<run>` keeps the tests apart.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
