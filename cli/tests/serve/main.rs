@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by it")]
 
-mod ends;
 mod fairness;
 mod kill;
 mod orders;

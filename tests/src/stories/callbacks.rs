@@ -10,29 +10,37 @@ use crate::world::target::Call;
 
 /// Calls that the policy of `http_5xx` makes in all.
 const CALLS_5XX: u32 = 6;
+/// Calls that one callback asks for.
+const CALLS_BRIEF: u32 = 2;
 
-/// One message is delivered at its second attempt, one dies at once, and one is delivered whose callback always fails.
+/// One message is delivered at its second attempt, one dies at once, and two are delivered whose callbacks always fail:
+/// one is retried by the policy of its error, one as it asks itself.
 ///
 /// # Errors
 /// The target got something else.
 pub async fn each_end_is_told_and_a_deaf_ear_dies_once<R: Running>(stage: &Stage<'_, R>) -> anyhow::Result<()> {
     let url = |path| json!({ "url": stage.target.url(stage.run, path) });
     let asks = |told, failed| json!({"callback": url(told), "failure_callback": url(failed)});
+    let own = json!({"url": stage.target.url(stage.run, "500/brief"),
+                     "retry": {"max_attempts": CALLS_BRIEF, "delays": ["1s"]}});
+    let once_more = json!({"callback": own, "failure_callback": url("200/not")});
     let message = |name, path, asked| stage.envelope(&stage.subject(name), path, 0, asked);
     let ids = stage
         .accepted(&[
             message("delivered", "once", asks("200/told", "200/not")),
             message("dead", "410", asks("200/not", "200/failed")),
             message("deaf", "200", asks("500/deaf", "200/not")),
+            message("brief", "200", once_more),
         ])
         .await?;
-    let [delivered, dead, deaf] = ids.as_slice() else { anyhow::bail!("{ids:?}") };
-    let last = callback_id(deaf, 1);
-    stage.until("the last attempt of a callback", |calls| attempts(calls, &last).len() == CALLS_5XX as usize).await?;
+    let [delivered, dead, deaf, brief] = ids.as_slice() else { anyhow::bail!("{ids:?}") };
+    let is_over = |calls: &[Call], id: &str, count: u32| attempts(calls, &callback_id(id, 1)).last() == Some(&count);
+    let over = |calls: &[Call]| is_over(calls, deaf, CALLS_5XX) && is_over(calls, brief, CALLS_BRIEF);
+    stage.until("the last attempts of both callbacks", over).await?;
     stage.chaski.quiet().await?;
 
     let calls = stage.calls();
-    let made = [(delivered, 2), (dead, 1), (deaf, 1)];
+    let made = [(delivered, 2), (dead, 1), (deaf, 1), (brief, 1)];
     for (id, count) in made {
         ensure!(attempts(&calls, id).into_iter().eq(1..=count), "{id}: {:?}", attempts(&calls, id));
     }
@@ -51,14 +59,17 @@ pub async fn each_end_is_told_and_a_deaf_ear_dies_once<R: Running>(stage: &Stage
     ensure!(at("/attempts").as_array().is_some_and(|attempts| attempts.len() == 1), "{body}");
 
     told(&calls, deaf, "500/deaf", CALLS_5XX)?;
+    told(&calls, brief, "500/brief", CALLS_BRIEF)?;
     let strangers: Vec<&str> =
         calls.iter().filter(|call| call.path.ends_with("/not")).map(|call| call.path.as_str()).collect();
     ensure!(strangers.is_empty(), "{strangers:?}");
-    ensure!(calls.len() == 4 + 2 + CALLS_5XX as usize, "somebody was told of a callback: {} calls", calls.len());
+    let all = 5 + 2 + CALLS_5XX + CALLS_BRIEF;
+    ensure!(calls.len() == all as usize, "somebody was told of a callback: {} calls", calls.len());
 
     let mut letters = stage.chaski.buried(stage.run).await?;
     letters.sort();
-    let mut expected = [(dead.clone(), "gone".to_owned()), (last, "http_5xx".to_owned())];
+    let failed = [deaf, brief].map(|id| (callback_id(id, 1), "http_5xx".to_owned()));
+    let mut expected = [vec![(dead.clone(), "gone".to_owned())], failed.to_vec()].concat();
     expected.sort();
     ensure!(letters == expected, "{letters:?}");
     Ok(())
