@@ -256,6 +256,23 @@ fn who_is_not_admitted_waits_and_no_attempt_is_counted() {
     assert_eq!(Envelope::read(&entry.body).unwrap().meta.unwrap().attempts, 1);
 }
 
+/// A resume shows a paused head by its receive. Hidden after that, at the end of its batch, it would sleep for hours.
+#[test]
+fn who_waits_long_goes_back_before_a_slow_neighbour_has_ended() {
+    let scope = PauseScope::Subject { tenant: String::new(), subject: "s".to_owned() };
+    for (neighbour, ends) in [("/never", false), ("/200", true)] {
+        let world = World::new();
+        let pause = Pause { id: scope.id(), scope: scope.clone(), created_at: world.clock.now() };
+        *world.known.orders.lock().unwrap() = Orders { pauses: vec![pause], marks: Vec::new() };
+        let batch = [first("slow", "other", neighbour), first("head", "s", "/200"), first("follower", "s", "/200")];
+        let until = world.clock.elapsed() + Duration::from_secs(42);
+        let run = world.dispatcher.run(&batch, until).now_or_never();
+        assert_eq!(run, ends.then(|| vec!["head".to_owned(), "follower".to_owned()]));
+        let hidden = [("head".to_owned(), Duration::from_secs(60)), ("follower".to_owned(), Duration::ZERO)];
+        assert_eq!(world.given_back(), hidden, "once, and at once");
+    }
+}
+
 #[test]
 fn a_message_s_own_timeout_is_what_it_waits_for() {
     let world = World::new();
