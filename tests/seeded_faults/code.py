@@ -93,7 +93,7 @@ LINES = [
     one("only-the-call-counts", "entries that a call lists as failed count as taken", AWS,
         "every_subset_of_refused_entries_is_told_exactly",
         QUEUES, "if let Some(failed) = answer.failed().iter().find(|failed| failed.id() == id) {",
-        "if answer.failed().iter().any(|failed| failed.id() == id) { return Ok(()); } "
+        "if answer.failed().iter().any(|failed| failed.id() == id) { return Ok(Taken::New); } "
         "if let Some(failed) = answer.failed().iter().find(|failed| failed.id() == id) {"),
     one("answer-names-nobody", "the answer does not name what goes back", AWS, "the_answer_names_what_goes_back",
         "shared/aws/src/sqs_event.rs", "response.batch_item_failures = go_back.into_iter()",

@@ -97,10 +97,11 @@ fn a_message_s_own_retries_go_before_the_policy() {
     let none = asking("none", "/500", r#""retry":{"max_attempts":1}"#, "");
     let more = asking("more", "/400", r#""retry":{"max_attempts":6}"#, r#","attempts":4"#);
     let last = asking("last", "/400", r#""retry":{"max_attempts":6}"#, r#","attempts":5"#);
+    let begins = asking("begins", "/500", r#""retry":{"delays":["2s","3h"]}"#, "");
     let own = asking("own", "/500", r#""retry":{"delays":["2s","3h"]}"#, r#","attempts":1"#);
     let over = asking("over", "/500", r#""retry":{"delays":["2s","3h"]}"#, r#","attempts":2"#);
     let line = asking("line", "/500", r#""ordering":"strict","retry":{"delays":["3h"]}"#, "");
-    for entry in [none, more, last, own, over, line] {
+    for entry in [none, more, last, begins, own, over, line] {
         world.run(&[entry]);
     }
     for id in ["none", "last", "over"] {
@@ -111,7 +112,8 @@ fn a_message_s_own_retries_go_before_the_policy() {
         other => panic!("{id}: {other:?}"),
     };
     assert_eq!(moved("more").queue, QueueName::Tier(Tier::Medium), "the last tier of the policy again");
-    let (now, own) = (world.clock.now(), moved("own"));
+    let (now, begins, own) = (world.clock.now(), moved("begins"), moved("own"));
+    assert_eq!((begins.queue, begins.due), (QueueName::Wake, Some(now.plus(Duration::from_secs(2)))));
     assert_eq!((&own.queue, own.due), (&QueueName::Wake, Some(now.plus(Duration::from_secs(3 * 3_600)))));
     assert_eq!(own.group, own.dedup, "it stands in nobody's way");
     assert_eq!(world.hold("line").due, own.due.unwrap());
