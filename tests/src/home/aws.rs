@@ -120,6 +120,7 @@ impl AwsHome {
             // Each process reads for itself, and shares what it may begin with the others by the table.
             let control = AwsControl::new(Some(control.clone()), clock.clone(), &SystemChance);
             let control = control.counting(settings.aws.sequence).breaking(settings.breaker);
+            let control = control.limiting(settings.hosts.clone());
             let dispatcher = Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), control);
             dispatcher.with_bodies(bodies.clone())
         };
