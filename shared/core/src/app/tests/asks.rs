@@ -70,6 +70,27 @@ fn what_a_line_remembers_is_gone_on_from() {
     assert_eq!((letter.first_error.class.as_str(), letter.last_error.class.as_str()), ("http_5xx", "gone"));
 }
 
+/// It has expired meanwhile, was cancelled, or is stuck: whoever is told of its end is told of the attempts before it.
+#[test]
+fn an_end_without_an_attempt_tells_of_those_that_a_line_remembers() {
+    let fields = r#""ordering":"strict","failure_callback":{"url":"http://e.org/failed"}"#;
+    let life = r#","expires_at":"2026-12-01T09:00:05Z""#;
+    for (id, meta, receives) in [("expired", life, 2), ("stuck", "", crate::limits::RECEIVES)] {
+        let world = World::new();
+        world.run(&[asking(id, "/500", fields, meta)]);
+        *world.known.remembered.lock().unwrap() = Some(world.hold(id).envelope.meta.unwrap());
+        world.clock.0.fetch_add(6_000, Ordering::SeqCst);
+        assert!(world.run(&[Leased { receives, ..asking(id, "/500", fields, meta) }]).is_empty());
+        let last = world.book.settled.lock().unwrap().last().unwrap().1.clone();
+        let (Settlement::End(_, Some(letter)) | Settlement::Bury(letter)) = last else { panic!("{last:?}") };
+        assert_eq!((letter.last_error.class.as_str(), letter.attempts.len()), (id, 1));
+        assert_eq!(letter.first_error.class, "http_5xx");
+        assert_eq!(*world.book.remembered.lock().unwrap(), [(id.to_owned(), 1)], "what is remembered goes");
+        let (callback, _) = world.callback().unwrap();
+        assert!(String::from_utf8_lossy(callback.message.body.bytes()).contains(r#""attempts":[{"n":1,"#));
+    }
+}
+
 #[test]
 fn a_message_s_own_retries_go_before_the_policy() {
     let world = World::new();
