@@ -85,6 +85,7 @@ holds! {
     callback::an_end_that_can_not_be_told_is_none_yet;
     callback::a_crash_around_an_end_makes_no_second_callback;
     flow::no_more_run_at_once_than_a_flow_allows;
+    flow::no_more_run_at_once_than_a_host_allows;
     flow::no_more_begin_in_a_second_than_a_flow_allows;
     flow::a_host_that_keeps_failing_is_left_alone;
 }

@@ -15,7 +15,12 @@ const MESSAGES: u64 = 40;
 
 fn messages(name: &str, flow: Option<Value>) -> Vec<Message> {
     let asks = flow.map_or_else(|| json!({}), |flow| json!({ "flow": flow }));
-    let message = |n| Message::new(format!("{name}{n}"), &format!("/busy/{name}"), n).asking(asks.clone());
+    messages_to("", name, &asks)
+}
+
+/// To a host that is written `//host`; to the usual one where none is.
+fn messages_to(host: &str, name: &str, asks: &Value) -> Vec<Message> {
+    let message = |n| Message::new(format!("{name}{n}"), &format!("{host}/busy/{name}"), n).asking(asks.clone());
     (0..MESSAGES).map(message).collect()
 }
 
@@ -37,6 +42,23 @@ fn attempts<H: Home>(home: &H, name: &str) -> anyhow::Result<Vec<Attempt>> {
 /// The rule does not hold.
 pub async fn no_more_run_at_once_than_a_flow_allows<H: Home>(home: &H) -> Held {
     let mut posted = messages("limited", Some(json!({"key": "crm", "parallelism": 2})));
+    posted.extend(messages("free", None));
+    accept(home, &posted).await?;
+    alone_until_idle(home).await?;
+    attempts(home, "limited")?;
+    attempts(home, "free")?;
+    let (limited, free) = (home.target().most_at_once("/busy/limited"), home.target().most_at_once("/busy/free"));
+    ensure!((1..=2).contains(&limited), "{limited} at once");
+    ensure!(free > 2, "{free} at once: a home that never makes more shows nothing");
+    Ok(())
+}
+
+/// The same of a host that the settings allow two attempts at once, whose messages name flows of their own.
+///
+/// # Errors
+/// The rule does not hold.
+pub async fn no_more_run_at_once_than_a_host_allows<H: Home>(home: &H) -> Held {
+    let mut posted = messages_to("//limited.example", "limited", &json!({"flow": {"key": "crm", "parallelism": 30}}));
     posted.extend(messages("free", None));
     accept(home, &posted).await?;
     alone_until_idle(home).await?;

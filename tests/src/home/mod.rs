@@ -41,6 +41,9 @@ const SETTINGS: &str = r#"
     slow = "2s"
     [http]
     timeout = "1s"
+    [[targets.hosts]]
+    host = "limited.example"
+    parallelism = 2
     [[routes]]
     name = "messages"
     pattern = "*"
