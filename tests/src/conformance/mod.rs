@@ -3,6 +3,7 @@
 //!
 //! Waits are for conditions. A rule that needs a chance takes a seed, and names it when it does not hold.
 
+pub mod body;
 pub mod burial;
 pub mod callback;
 pub mod cancel;

@@ -167,6 +167,37 @@ fn what_is_too_large_for_a_call_is_told_what_carries_it() -> anyhow::Result<()> 
 }
 
 #[test]
+fn an_upload_comes_once_and_is_one_message_s() -> anyhow::Result<()> {
+    scene("one-upload", |scene| async move {
+        let body = noise::bytes(51, 300_000);
+        let Promise { reference, url, headers } = promise(&scene.stack).await?;
+        assert_eq!(scene.stack.aws.upload(&url, &[], body.clone()).await?, 403, "its headers are part of the address");
+        assert_eq!(scene.stack.aws.upload(&url, &headers, body.clone()).await?, 200);
+        assert_eq!(scene.stack.aws.upload(&url, &headers, b"another".to_vec()).await?, 412);
+
+        let mut keyed = scene.carrying(&scene.subject(0), "200", "body_ref", &reference);
+        keyed["id"] = json!("mine");
+        let first = scene.stack.post(&keyed).await?;
+        assert_eq!(first.status, 200, "{}", first.body);
+        let again = scene.stack.post(&keyed).await?;
+        assert_eq!((again.status, &again.json()["id"]), (200, &first.json()["id"]), "the same message, posted again");
+        let other = scene.stack.post(&scene.carrying(&scene.subject(1), "200", "body_ref", &reference)).await?;
+        assert_eq!(other.status, 400, "{}", other.body);
+        let told = &other.json()["errors"][0];
+        assert_eq!(
+            (&told["pointer"], &told["detail"]),
+            (&json!("/message/body_ref"), &json!("is taken by another message"))
+        );
+        scene.requests(1).await?;
+        scene.quiet().await?;
+        let calls = scene.target.calls(&scene.run);
+        assert_eq!(calls.len(), 1);
+        assert_same(&calls[0].body, &body, "the upload that came first");
+        Ok(())
+    })
+}
+
+#[test]
 fn an_upload_has_25_mb_at_most() -> anyhow::Result<()> {
     scene("upload-limit", |scene| async move {
         let most = limits::LARGE_BODY_BYTES;
