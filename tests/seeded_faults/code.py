@@ -7,6 +7,8 @@ from .fault import (
 IDENTITY = "shared/core/src/identity.rs"
 ATTEMPT = "shared/core/src/app/attempt.rs"
 BATCH = "shared/core/src/app/batch.rs"
+TASK = "shared/core/src/app/task.rs"
+JUDGE = "shared/core/src/app/judge.rs"
 ACCEPT = "shared/core/src/app/accept.rs"
 RECORD = "shared/core/src/dead_letter.rs"
 TABLE = "shared/dynamodb/src/dead_letters.rs"
@@ -14,15 +16,15 @@ SETTLE = "shared/dynamodb/src/settle.rs"
 QUEUES = "shared/aws/src/sqs_queues.rs"
 KEY_WINDOW = "shared/signed/src/key_window.rs"
 
-MOVE = "dedup: identity::dedup_id(&meta.id, meta.generation, meta.attempts.saturating_add(1), meta.hop)"
+MOVE = (
+    "let dedup = crate::identity::dedup_id(&meta.id, meta.generation, meta.attempts.saturating_add(1), meta.hop);"
+)
 PARTS = "digest(&[id.as_bytes(), generation.as_bytes(), attempt.as_bytes(), hop.as_bytes()])"
 EACH_PART = "each_part_of_a_move_makes_it_another_one"
-HANDED_OFF = "Outcome::Failed(failure) => self.judge(&mut task, failure, call.ok().as_ref(), now), };"
-REPORTED = "self.settle.settle(task.leased, &settlement, Some(&report)).await?;"
-SETTLED = "self.settle.settle(task.leased, &settlement, None).await?;"
-BURIED = "let settlement = Settlement::Bury(Box::new(bury::letter(&task, failure, None, now)));"
+NOT_SETTLED = "Err(error) => return Err(error), } trail::settled"
+TAKEN_FOR_DONE = "Err(_) => {} } trail::settled"
 SENT_BACK = "a_failed_hand_off_sends_it_and_the_rest_of_its_group_back"
-RETURN = "return back(rest, back_off(leased.receives));"
+RETURN = "Err(_) => return Ended::Open(back(rest, back_off(leased.receives))),"
 ONE_BACK = "back(rest.get(..1).unwrap_or_default(), back_off(leased.receives))"
 NOT_OVERWRITTEN = "only_the_same_id_and_generation_is_a_success"
 
@@ -47,10 +49,10 @@ IDS = [
         IDENTITY, PARTS, "digest(&[id.as_bytes(), attempt.as_bytes(), hop.as_bytes()])"),
     one("dedup-from-content", "a retry's dedup id is made from the body", CORE,
         "a_failed_message_goes_to_its_tier_once_per_attempt",
-        ATTEMPT, MOVE, "dedup: identity::digest(&[task.envelope.message.body.bytes()])"),
+        TASK, MOVE, "let dedup = crate::identity::digest(&[self.envelope.message.body.bytes()]);"),
     one("dedup-random", "a retry's dedup id differs every time", CORE,
         "a_failed_message_goes_to_its_tier_once_per_attempt",
-        ATTEMPT, MOVE, 'dedup: identity::digest(&[format!("{:?}", std::time::Instant::now()).as_bytes()])'),
+        TASK, MOVE, 'let dedup = crate::identity::digest(&[format!("{:?}", std::time::Instant::now()).as_bytes()]);'),
     one("accept-dedup-random", "an accepted message's dedup id differs every time", CORE,
         "an_accepted_message_is_in_its_queue",
         ACCEPT, "let dedup = identity::dedup_id(&meta.id, meta.generation, 1, meta.hop);",
@@ -67,17 +69,20 @@ IDS = [
 
 LINES = [
     one("only-the-failed-one-back", "what stands behind a failed entry is let go", CORE,
-        "what_goes_back_is_a_suffix_of_its_group", BATCH, RETURN, f"return {ONE_BACK};"),
+        "what_goes_back_is_a_suffix_of_its_group", BATCH, RETURN, f"Err(_) => return Ended::Open({ONE_BACK}),"),
     Fault("group-goes-on", "a group goes on after a failed entry", CORE, "what_goes_back_is_a_suffix_of_its_group", (
         Edit(BATCH, "for (n, leased) in line.iter().enumerate() {",
              "let mut failed = Vec::new(); for (n, leased) in line.iter().enumerate() {"),
-        Edit(BATCH, RETURN, f"failed.extend({ONE_BACK}); continue;"),
-        Edit(BATCH, "self.panics.forget(leased); } Vec::new() }", "self.panics.forget(leased); } failed }"),
+        Edit(BATCH, RETURN, f"Err(_) => {{ failed.extend({ONE_BACK}); continue; }}"),
+        Edit(BATCH, "Ended::Open(Vec::new())", "Ended::Open(failed)"),
     )),
     one("back-and-asleep", "what goes back is not made visible", CORE, SENT_BACK,
-        BATCH, "self.settle.give_back(&back).await;", ""),
+        BATCH, "self.settle.give_back(&open).await;", ""),
     one("no-reserve", "work is started right before the function's end", CORE, "nothing_is_started_near_the_deadline",
-        BATCH, "if self.clock.elapsed() + needed > until {", "if false && self.clock.elapsed() + needed > until {"),
+        ATTEMPT, "if self.clock.elapsed() + timeout + SETTLE_RESERVE > until {", "if false {"),
+    one("long-wait-to-the-end", "a head that waits for hours goes back when its batch has ended", CORE,
+        "who_waits_long_goes_back_before_a_slow_neighbour_has_ended",
+        BATCH, "if span >= LONG_WAIT =>", "if span >= LONG_WAIT * 1_000 =>"),
     one("panics-for-ever", "the third panic does not bury", CORE,
         "a_panic_sends_its_group_back_and_the_third_one_buries",
         BATCH, "if last { self.bury_panicked(leased).await }", "if last && false { self.bury_panicked(leased).await }"),
@@ -88,7 +93,7 @@ LINES = [
     one("only-the-call-counts", "entries that a call lists as failed count as taken", AWS,
         "every_subset_of_refused_entries_is_told_exactly",
         QUEUES, "if let Some(failed) = answer.failed().iter().find(|failed| failed.id() == id) {",
-        "if answer.failed().iter().any(|failed| failed.id() == id) { return Ok(()); } "
+        "if answer.failed().iter().any(|failed| failed.id() == id) { return Ok(Taken::New); } "
         "if let Some(failed) = answer.failed().iter().find(|failed| failed.id() == id) {"),
     one("answer-names-nobody", "the answer does not name what goes back", AWS, "the_answer_names_what_goes_back",
         "shared/aws/src/sqs_event.rs", "response.batch_item_failures = go_back.into_iter()",
@@ -97,21 +102,21 @@ LINES = [
 
 DURABILITY = [
     one("ack-before-hand-off", "a failed hand-off is taken for done", CORE, SENT_BACK,
-        ATTEMPT, f"{HANDED_OFF} {REPORTED}", f"{HANDED_OFF} let _ = {REPORTED.replace('?;', ';')}"),
+        ATTEMPT, NOT_SETTLED, TAKEN_FOR_DONE),
     one("ack-before-put", "a failed burial without an attempt is taken for done", CONFORMANCE,
         "a_failed_burial_lets_nothing_go",
-        ATTEMPT, f"{BURIED} {SETTLED}", f"{BURIED} let _ = {SETTLED.replace('?;', ';')}"),
+        ATTEMPT, NOT_SETTLED, TAKEN_FOR_DONE),
     one("ack-before-raw-put", "a failed burial of raw bytes is taken for done", CONFORMANCE,
         "a_failed_burial_lets_nothing_go",
-        ATTEMPT, "self.settle.settle(leased, &settlement, None).await?;",
-        "let _ = self.settle.settle(leased, &settlement, None).await;"),
+        ATTEMPT, "self.settle.settle(leased, &settlement, Beside::default()).await?;",
+        "let _ = self.settle.settle(leased, &settlement, Beside::default()).await;"),
     one("put-error-ignored", "the adapter says that a refused record is there", CONFORMANCE,
         "a_failed_burial_lets_nothing_go",
         SETTLE, "self.dead_letters.put(letter).await", "{ let _ = self.dead_letters.put(letter).await; Ok(()) }"),
     one("send-error-ignored", "the adapter says that a refused entry is taken", CONFORMANCE,
         "a_failed_settlement_leaves_the_message_and_its_line_as_they_were",
-        SETTLE, "self.queues.enqueue(entry.clone()).await.map(|_| ()).map_err(|error| SettleError(error.to_string()))",
-        "{ let _ = self.queues.enqueue(entry.clone()).await; Ok(()) }"),
+        SETTLE, "self.queues.enqueue(entry).await.map(|_| ()).map_err(|error| SettleError(error.to_string()))",
+        "{ let _ = self.queues.enqueue(entry).await; Ok(()) }"),
     one("200-before-durable", "a message is accepted although the queue did not take it", CORE,
         "a_queue_that_is_down_is_503_and_never_a_receipt",
         ACCEPT, "let taken = self.queues.enqueue(entry).await;",
@@ -139,7 +144,7 @@ DURABILITY = [
 RETRIES = [
     one("policy-of-the-last-error", "the last error picks the policy instead of the first", CONFORMANCE,
         "the_first_error_picks_the_policy",
-        ATTEMPT, "task.first_error().unwrap_or(FirstError { class: failure.class, status: failure.status })",
+        JUDGE, "task.first_error().unwrap_or(FirstError { class: failure.class, status: failure.status })",
         "FirstError { class: failure.class, status: failure.status }"),
     one("retry-after-ignored", "Retry-After does not choose the tier", CORE,
         "retry_after_chooses_the_first_tier_that_covers_it",
@@ -149,7 +154,7 @@ RETRIES = [
         "shared/core/src/outcome.rs", "410 => ErrorClass::Gone,", "410 => ErrorClass::Http4xx,"),
     one("one-attempt-short", "the attempts are counted from one too many", CORE,
         "the_known_answer_holds_message_by_message",
-        "shared/core/src/retry.rs", "policy.tier(attempts.saturating_sub(1))", "policy.tier(attempts)"),
+        "shared/core/src/retry.rs", "policy.tier(retries)", "policy.tier(attempts)"),
 ]
 
 BOUNDARY = [
@@ -296,4 +301,37 @@ ORDERED = [
         "shared/dynamodb/src/control/row.rs", "(mark.id == id).then_some(mark)", "{ let _ = id; Some(mark) }"),
 ]
 
-FAULTS = IDS + LINES + DURABILITY + RETRIES + BOUNDARY + STORE + WINDOW + ORDERED
+ASKED = [
+    one("strict-goes-to-a-tier", "a strict message that failed leaves its line", CORE,
+        "a_strict_message_that_failed_holds_up_its_line",
+        JUDGE, "verdict if task.is_strict() =>", "verdict if task.is_strict() && now < Timestamp::default() =>"),
+    one("end-forgets-attempts", "what expired behind its failed attempts ends without them", CORE,
+        "an_end_without_an_attempt_tells_of_those_that_a_line_remembers",
+        ATTEMPT, "self.recall(&mut task).await; let now = self.clock.now(); let letter =",
+        "let now = self.clock.now(); let letter ="),
+    one("expired-is-sent", "what has expired is sent all the same", CORE, "what_has_expired_is_not_sent_and_is_recorded",
+        ATTEMPT, "task.meta.expires_at.is_some_and(|expires| expires <= now)",
+        "task.meta.expires_at.is_some_and(|expires| expires > now)"),
+    one("wait-is-an-attempt", "who is not admitted has one attempt less", CORE,
+        "who_is_not_admitted_waits_and_no_attempt_is_counted",
+        ATTEMPT, "return Ok(Handled::Waits(wait.min(limits::HIDDEN))); } self.attempt(",
+        "let _ = wait; } self.attempt("),
+    one("early-is-sent", "what comes before its time joins its line", CORE,
+        "whose_time_has_come_joins_its_line_and_who_is_early_waits_on",
+        ATTEMPT, "due.filter(|due| *due > now) {", "due.filter(|due| *due < now) {"),
+    one("own-retries-ignored", "a message's own delays don't choose its retries", CORE,
+        "a_message_s_own_retries_go_before_the_policy",
+        "shared/core/src/retry.rs", "own.and_then(|own| own.delay(retries))", "own.and_then(|own| own.delay(attempts))"),
+    one("callback-of-every-end", "the callback of a delivery is told of every end", CORE,
+        "a_callback_is_an_ordinary_message_that_tells_of_the_end_and_has_none_itself",
+        "shared/core/src/app/callback.rs", "_ => envelope.options.failure_callback.as_deref(),",
+        "_ => envelope.options.callback.as_deref(),"),
+    one("dead-letter-without-body", "a dead letter's body goes with its message", CORE,
+        "a_retry_names_the_body_and_a_dead_letter_its_own",
+        ATTEMPT, "self.keep_body(&mut task, letter).await?;", "let _ = (&mut task, letter);"),
+    one("breaker-asks-late", "a host that fails is found out too late", CORE,
+        "a_host_that_fails_for_a_minute_gets_at_most_a_tenth_and_everything_after",
+        "shared/core/src/breaker.rs", "const RUN: u32 = 20;", "const RUN: u32 = 2_000;"),
+]
+
+FAULTS = IDS + LINES + DURABILITY + RETRIES + BOUNDARY + STORE + WINDOW + ORDERED + ASKED

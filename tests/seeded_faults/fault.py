@@ -32,15 +32,19 @@ class Edit:
     find: str
     replace: str
 
-    def apply(self, tree: Path) -> int:
-        """Changes the file, and says in which line. How the code is broken into lines does not matter."""
+    def place(self, tree: Path) -> tuple[str, int, int]:
+        """The file's text, and from where to where. How the code is broken into lines does not matter."""
         path = tree / self.file
         text = path.read_text() if path.exists() else ""
         found = list(re.finditer(loosely(self.find), text))
         if len(found) != 1:
             raise Moved(f"{self.file}: found {len(found)} times, and not once: {self.find.strip()}")
-        start, end = found[0].span()
-        path.write_text(text[:start] + self.replace + text[end:])
+        return text, *found[0].span()
+
+    def apply(self, tree: Path) -> int:
+        """Changes the file, and says in which line."""
+        text, start, end = self.place(tree)
+        (tree / self.file).write_text(text[:start] + self.replace + text[end:])
         return text.count("\n", 0, start) + 1
 
 

@@ -3,4 +3,5 @@
 
 pub mod conformance;
 pub mod home;
+pub mod stories;
 pub mod world;

@@ -3,8 +3,7 @@
 //! store of its own, so they run side by side.
 
 use chaski_tests::conformance::{
-    body, burial, callback, cancel, dedup, delivery, flow, foreign, identity, line, order, orders, pause, retry, storm,
-    strict, time, waits,
+    body, burial, callback, cancel, dedup, delivery, flow, foreign, identity, line, order, pause, retry, time,
 };
 use chaski_tests::home::aws::AwsHome;
 use chaski_tests::home::embedded::EmbeddedHome;
@@ -35,22 +34,6 @@ macro_rules! holds {
     };
 }
 
-/// Rules whose means the AWS home of this suite does not have yet: each moves to `holds` with them.
-macro_rules! holds_on_one_machine {
-    ($($file:ident :: $rule:ident;)*) => {
-        mod one_machine {
-            use super::*;
-
-            $(
-                #[tokio::test]
-                async fn $rule() -> anyhow::Result<()> {
-                    $file::$rule(&EmbeddedHome::open()?).await
-                }
-            )*
-        }
-    };
-}
-
 holds! {
     body::a_body_of_any_size_arrives_as_it_was_given;
     body::a_retry_sends_the_same_body;
@@ -60,8 +43,10 @@ holds! {
     delivery::what_is_done_is_never_seen_again;
     delivery::a_lost_answer_is_an_entry_seen_again_and_nothing_more;
     delivery::a_batch_delivered_twice_is_handed_off_once;
+    delivery::in_bad_weather_nothing_is_lost;
     dedup::one_key_and_body_is_one_delivery;
     dedup::a_move_that_is_no_attempt_is_not_swallowed;
+    dedup::ten_waits_within_five_minutes_lose_nothing;
     dedup::a_replay_within_the_window_is_another_message;
     retry::a_retry_is_not_early_and_carries_the_next_attempt;
     retry::the_first_error_picks_the_policy;
@@ -71,23 +56,12 @@ holds! {
     line::a_failed_settlement_leaves_the_message_and_its_line_as_they_were;
     line::a_failed_burial_lets_nothing_go;
     line::the_third_panic_buries_and_nobody_else_suffers;
-    orders::a_pause_holds_attempts_and_a_resume_lets_them_go;
-    orders::a_narrower_pause_still_holds_what_a_wider_one_let_go;
-    orders::what_is_cancelled_is_not_attempted_and_what_comes_later_is;
     foreign::first_entries_of_every_version_are_delivered;
     foreign::an_envelope_without_meta_in_a_tier_is_buried;
     foreign::what_can_not_be_read_is_buried_as_it_is;
     foreign::what_the_queues_gave_up_is_buried;
-    strict::a_failed_message_holds_up_its_line_and_no_other;
-    strict::a_line_goes_on_after_its_head_is_given_up;
-    strict::a_line_may_mix_both_kinds;
-    waits::a_delayed_message_is_not_early_and_joins_its_line_then;
-    waits::an_expired_message_makes_no_request;
-    waits::ten_waits_within_five_minutes_lose_nothing;
-}
-
-holds_on_one_machine! {
     order::a_failed_head_holds_its_line_and_no_other;
+    order::every_line_is_in_order_over_crashes;
     order::a_poison_head_dies_and_its_line_goes_on;
     order::a_batch_may_mix_both_kinds;
     order::a_failed_hold_leaves_the_line_as_it_was;
@@ -104,49 +78,18 @@ holds_on_one_machine! {
     identity::a_delayed_message_posted_again_is_one;
     cancel::what_is_cancelled_is_never_sent;
     cancel::what_waits_for_its_retry_can_be_cancelled;
+    cancel::what_is_cancelled_is_not_attempted_and_what_comes_later_is;
     pause::everything_can_be_paused;
     pause::a_route_can_be_paused;
     pause::a_subject_can_be_paused;
     pause::a_target_can_be_paused;
+    pause::a_narrower_pause_still_holds_what_a_wider_one_let_go;
     callback::each_end_is_told;
     callback::a_cancellation_is_told;
     callback::a_callback_that_fails_is_retried_and_dies_once;
+    callback::an_end_that_can_not_be_told_is_none_yet;
     callback::a_crash_around_an_end_makes_no_second_callback;
     flow::no_more_run_at_once_than_a_flow_allows;
     flow::no_more_begin_in_a_second_than_a_flow_allows;
-}
-
-#[tokio::test]
-async fn every_line_is_in_order_over_crashes_on_one_machine() -> anyhow::Result<()> {
-    order::every_line_is_in_order_over_crashes(&EmbeddedHome::open()?, seed()?).await
-}
-
-/// A seed, given or new, that repeats a run.
-#[expect(clippy::print_stdout, reason = "shown when a test fails")]
-fn seed() -> anyhow::Result<u64> {
-    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    let given = std::env::var("CHASKI_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or(u64::from(clock.subsec_nanos()));
-    println!("CHASKI_SEED={seed} repeats this run");
-    Ok(seed)
-}
-
-#[tokio::test]
-async fn in_bad_weather_nothing_is_lost_on_aws() -> anyhow::Result<()> {
-    storm::in_bad_weather_nothing_is_lost(&AwsHome::open("storm").await?, seed()?).await
-}
-
-#[tokio::test]
-async fn in_bad_weather_nothing_is_lost_on_one_machine() -> anyhow::Result<()> {
-    storm::in_bad_weather_nothing_is_lost(&EmbeddedHome::open()?, seed()?).await
-}
-
-#[tokio::test]
-async fn in_bad_weather_every_strict_line_is_in_order_on_aws() -> anyhow::Result<()> {
-    strict::in_bad_weather_every_line_is_in_order(&AwsHome::open("strict-storm").await?, seed()?).await
-}
-
-#[tokio::test]
-async fn in_bad_weather_every_strict_line_is_in_order_on_one_machine() -> anyhow::Result<()> {
-    strict::in_bad_weather_every_line_is_in_order(&EmbeddedHome::open()?, seed()?).await
+    flow::a_host_that_keeps_failing_is_left_alone;
 }

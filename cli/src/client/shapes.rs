@@ -54,6 +54,8 @@ pub(crate) struct Message {
     #[serde(default)]
     pub(crate) received_at: String,
     pub(crate) next_due: Option<String>,
+    pub(crate) ordering: Option<String>,
+    pub(crate) expires_at: Option<String>,
     pub(crate) ended_at: Option<String>,
     #[serde(default)]
     pub(crate) attempts: Vec<Attempt>,

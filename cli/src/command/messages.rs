@@ -162,7 +162,9 @@ pub(super) fn print(context: &Context, answer: &Answer) -> Result<(), Failure> {
         .field("body", body)
         .field("route", format!("{}{waits}", message.route))
         .field("received", time_and_distance(&message.received_at, now))
+        .field("ordering", message.ordering.as_deref().unwrap_or_default())
         .field("next due", moment(&message.next_due))
+        .field("expires", moment(&message.expires_at))
         .field("ended", moment(&message.ended_at))
         .field("error", message.error.as_ref().map(shown::fault).unwrap_or_default());
     context.output.line(&sheet.render())?;

@@ -5,6 +5,7 @@ use crate::common::{Server, command, run, told};
 const RETRYING: &str = r#"{"id":"01930000-0000-7000-8000-000000000001","generation":1,"state":"retrying","tenant":"",
 "subject":"pc_send_88","client":"crm","labels":["invoice","q4"],"route":"messages","queue":"retry-fast",
 "target":"https://example.org/hook","target_host":"example.org","received_at":"2026-12-01T09:00:00.123Z",
+"ordering":"strict","expires_at":"2026-12-02T09:00:00.000Z",
 "attempts":[{"n":1,"at":"2026-12-01T09:00:01.000Z","tier":"messages-3","outcome":"http_5xx","status":503,"duration_ms":12,"version":"0.1.0"},
 {"n":2,"at":"2026-12-01T09:00:11.500Z","tier":"retry-fast","outcome":"timeout","duration_ms":10001,"version":"0.1.0"}],
 "answer":{"status":503,"body":"{\n  \"error\": \"down\u001b[31m\"\n}","truncated":true},
@@ -138,6 +139,9 @@ target    https://example.org/hook
 route     messages, in retry-fast
 ";
     assert_eq!(head, wanted);
+    let (_, rest) = rest.split_once('\n').unwrap();
+    let (asks, rest) = rest.split_once("expires   2026-12-02 09:00:00 UTC, ").unwrap();
+    assert_eq!(asks, "ordering  strict\n");
     let (_, rest) = rest.split_once('\n').unwrap();
     let wanted = "\
 error     timeout: no answer within 10s (at 2026-12-01 09:00:21.501 UTC)

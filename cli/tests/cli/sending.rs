@@ -71,6 +71,7 @@ fn what_a_message_asks_for_is_in_its_envelope() {
         ["--expires-in", "2d"],
         ["--timeout", "10s"],
         ["--max-attempts", "3"],
+        ["--retry-delays", "10s,1m"],
         ["--ordering", "strict"],
         ["--callback", "https://a/done"],
         ["--failure-callback", "https://a/failed"],
@@ -79,7 +80,7 @@ fn what_a_message_asks_for_is_in_its_envelope() {
     server.run(&[&one[..], &asks.concat()].concat()).quietly();
     server.run(&[&one[..], &["--not-before", "2026-12-01T09:00:00Z"]].concat()).quietly();
     let asked = server.asked();
-    let wanted = r#"{"subject":"s","message":{"url":"https://a/","body":{"b" : 1.0}},"delay":"1h30m","expires_in":"2d","timeout":"10s","retry":{"max_attempts":3},"ordering":"strict","callback":{"url":"https://a/done"},"failure_callback":{"url":"https://a/failed"},"flow":{"key":"crm","rate":10,"per":"1s","parallelism":2}}"#;
+    let wanted = r#"{"subject":"s","message":{"url":"https://a/","body":{"b" : 1.0}},"delay":"1h30m","expires_in":"2d","timeout":"10s","retry":{"max_attempts":3,"delays":["10s","1m"]},"ordering":"strict","callback":{"url":"https://a/done"},"failure_callback":{"url":"https://a/failed"},"flow":{"key":"crm","rate":10,"per":"1s","parallelism":2}}"#;
     assert_eq!(asked[0].body, wanted);
     let later =
         r#"{"subject":"s","message":{"url":"https://a/","body":{"b" : 1.0}},"not_before":"2026-12-01T09:00:00Z"}"#;
@@ -89,6 +90,7 @@ fn what_a_message_asks_for_is_in_its_envelope() {
         &["--not-before", "tomorrow"],
         &["--delay", "1s", "--not-before", "2026-12-01T09:00:00Z"],
         &["--max-attempts", "0"],
+        &["--retry-delays", "10s,soon"],
         &["--ordering", "loose"],
         &["--flow", "crm"],
     ] {

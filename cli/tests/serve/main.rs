@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by it")]
 
-mod ends;
 mod fairness;
 mod kill;
 mod orders;
 mod process;
 mod start;
 mod stop;
+mod stories;
 mod strict;
 mod waits;

@@ -35,6 +35,7 @@ pub async fn run(service: &'static str) -> anyhow::Result<()> {
     let settle = AwsSettle::new(queues.clone(), dead_letters).remembering(table.clone()).scheduling(waits.clone());
     let control = AwsControl::new(table, clock, &SystemChance);
     let control = control.counting(settings.aws.sequence).breaking(settings.breaker);
+    let control = control.limiting(settings.hosts.clone());
     let target = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
     let bucket = Some(settings.aws.bucket.as_str()).filter(|name| !name.is_empty());
     let bodies = S3Bodies::new(bucket.map(|name| S3::new(&clients, name)), clock).burying(kept);

@@ -7,6 +7,7 @@ use crate::envelope::{Envelope, Meta};
 use crate::flow::Flow;
 use crate::history::{AttemptRecord, ErrorRecord};
 use crate::ports::KeptBody;
+use crate::route::Ordering;
 use crate::shown_target::shown_target_of;
 use crate::time::Timestamp;
 
@@ -172,6 +173,10 @@ pub struct MessageRecord {
     pub queue: Option<String>,
     /// When the next attempt is due, where it waits for that.
     pub next_due: Option<Timestamp>,
+    /// What it asked for its line, where it did not leave that to its route. Not told in lists.
+    pub ordering: Option<Ordering>,
+    /// When it ends unless it is delivered before. Not told in lists.
+    pub expires_at: Option<Timestamp>,
     /// When it came to its end.
     pub ended_at: Option<Timestamp>,
     /// The attempts of this generation, each with the version of Chaski that made it.

@@ -42,6 +42,15 @@ impl Ordering {
             _ => None,
         }
     }
+
+    /// As [`Self::parse`] reads it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Relaxed => "relaxed",
+            Self::Strict => "strict",
+        }
+    }
 }
 
 impl Route {

@@ -5,7 +5,9 @@ use url::{Position, Url};
 /// A target as it stands in logs, lists and metrics: scheme, host, port and path; and its host.
 #[must_use]
 pub fn shown_target(url: &Url) -> Option<(String, String)> {
-    let host = url.host_str()?.to_owned();
+    // With or without the root's dot it is one host.
+    let host = url.host_str()?;
+    let host = host.strip_suffix('.').unwrap_or(host).to_owned();
     Some(([&url[..Position::BeforeUsername], &url[Position::BeforeHost..Position::AfterPath]].concat(), host))
 }
 

@@ -196,6 +196,8 @@ fn dead(record: Record) -> MessageRecord {
         cancelling: false,
         queue: None,
         next_due: None,
+        ordering: None,
+        expires_at: None,
         ended_at: Some(letter.died_at),
         // Which version made each attempt is not in the record.
         attempts: letter.attempts.into_iter().map(|attempt| (attempt, String::new())).collect(),

@@ -1,11 +1,15 @@
 //! Cancelling: no request from then on, and nobody waits for what is cancelled.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use chaski_core::filter::{MessageFilter, Whose};
+use chaski_core::pause::PauseScope;
+use chaski_core::ports::{Cancelled, Ledger, Pauses};
 use serde_json::json;
 
-use super::{Held, accept, attempts_of, cancel, numbers, until, until_idle, until_still};
+use super::{Held, accept, alone_until_idle, attempts_of, cancel, numbers, pause, until, until_still};
 use crate::home::{Home, Message};
 
 /// Messages are cancelled before they are delivered: in the middle of a line, at its head, and one that waits for its
@@ -14,21 +18,18 @@ use crate::home::{Home, Message};
 /// # Errors
 /// The rule does not hold.
 pub async fn what_is_cancelled_is_never_sent<H: Home>(home: &H) -> Held {
+    let mut gone = Vec::new();
     for (subject, strict) in [("relaxed", false), ("strict", true)] {
         let line: Vec<Message> = (0..6).map(|n| Message::new(subject, "/200", n)).collect();
         let line: Vec<Message> = if strict { line.into_iter().map(Message::strict).collect() } else { line };
         let receipts = accept(home, &line).await?;
-        for at in [0, 3] {
-            cancel(home, &receipts.get(at).context("no receipt")?.id).await?;
-        }
+        gone.extend([0, 3].iter().filter_map(|at: &usize| receipts.get(*at).cloned()));
     }
-    let later = accept(home, &[Message::new("later", "/200", 0).asking(json!({"delay": "5s"}))]).await?;
-    for receipt in &later {
-        cancel(home, &receipt.id).await?;
-    }
+    gone.extend(accept(home, &[Message::new("later", "/200", 0).asking(json!({"delay": "4s"}))]).await?);
+    cancel(home, &gone).await?;
     until_still(home).await?;
-    home.advance(Duration::from_secs(5)).await?;
-    until_idle(home).await?;
+    home.advance(Duration::from_secs(4)).await?;
+    alone_until_idle(home).await?;
     for subject in ["relaxed", "strict"] {
         let seen = numbers(home, subject);
         ensure!(seen == [1, 2, 4, 5], "{subject}: {seen:?}");
@@ -57,10 +58,8 @@ pub async fn what_waits_for_its_retry_can_be_cancelled<H: Home>(home: &H) -> Hel
     until(home, "a head of s", failed("s")).await?;
     until(home, "a head of t", failed("t")).await?;
     let before: Vec<Vec<u32>> = receipts.iter().map(|receipt| attempts_of(home, &receipt.id)).collect();
-    for at in [0, 2] {
-        cancel(home, &receipts.get(at).context("no receipt")?.id).await?;
-    }
-    until_idle(home).await?;
+    cancel(home, receipts.iter().step_by(2)).await?;
+    alone_until_idle(home).await?;
     for at in [0, 2] {
         let receipt = receipts.get(at).context("no receipt")?;
         let made = attempts_of(home, &receipt.id);
@@ -70,5 +69,30 @@ pub async fn what_waits_for_its_retry_can_be_cancelled<H: Home>(home: &H) -> Hel
         ensure!(numbers(home, subject).ends_with(&[1]), "{subject}: {:?}", numbers(home, subject));
     }
     ensure!(home.dead_letters().await?.is_empty(), "{:?}", home.dead_letters().await?);
+    Ok(())
+}
+
+/// Messages wait in a pause; those of a subject are cancelled by a filter, another by its id. When the pause ends
+/// exactly the others are attempted, and one of the subject that was accepted after its cancellation.
+///
+/// # Errors
+/// The rule does not hold.
+pub async fn what_is_cancelled_is_not_attempted_and_what_comes_later_is<H: Home>(home: &H) -> Held {
+    let id = pause(home, &PauseScope::All).await?;
+    let subject = |n: u64| if n < 6 { "all" } else { "one" };
+    let messages: Vec<Message> = (0..10).map(|n| Message::new(subject(n), "/200", n)).collect();
+    let receipts = accept(home, &messages).await?;
+    let filter = MessageFilter { subject: Some("all".to_owned()), ..MessageFilter::default() };
+    let counted = home.desk().cancel_all(&filter, false).await?;
+    ensure!(counted.matched.is_none_or(|matched| matched == 6), "{counted:?}");
+    let one = receipts.get(7).context("no eighth receipt")?;
+    let told = home.desk().cancel(&one.id, &Whose::default()).await?;
+    ensure!(matches!(told, Cancelled::Now | Cancelled::Cancelling), "{told:?}");
+    accept(home, &[Message::new("all", "/200", 10)]).await?;
+    ensure!(home.desk().resume(&id).await?);
+    alone_until_idle(home).await?;
+    let attempted: BTreeSet<u64> = home.target().attempts().iter().filter_map(|attempt| attempt.n()).collect();
+    ensure!(attempted == [6, 8, 9, 10].into(), "attempted: {attempted:?}");
+    ensure!(home.target().attempts().len() == 4 && home.dead_letters().await?.is_empty());
     Ok(())
 }

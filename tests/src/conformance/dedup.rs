@@ -3,9 +3,13 @@
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use chaski_core::ports::Settlement;
+use chaski_core::envelope::Envelope;
+use chaski_core::identity;
+use chaski_core::ports::{Entry, Leased, Settlement};
+use chaski_core::queue::QueueName;
 
-use super::{Held, PATIENCE, Written, accept, counts, queue, until_idle};
+use super::{Held, PATIENCE, Written, accept, alone_until_idle, counts, queue, until_idle};
+use crate::home::script::Attempt;
 use crate::home::{Home, Message};
 
 /// A producer posts the same message with the same key three times within the window, and another one with that key
@@ -46,7 +50,7 @@ pub async fn a_move_that_is_no_attempt_is_not_swallowed<H: Home>(home: &H) -> He
     }
     for hop in 1..=MOVES {
         for _ in ids {
-            let leased = next(home).await.with_context(|| format!("before move {hop}"))?;
+            let leased = next(home, &queue("retry-fast")?).await.with_context(|| format!("before move {hop}"))?;
             let id = *ids.iter().find(|id| leased.group == crate::home::group(id)).context("a foreign entry")?;
             home.settle(&leased, &Settlement::Move(written(id, hop).entry()?)).await?;
         }
@@ -60,16 +64,55 @@ pub async fn a_move_that_is_no_attempt_is_not_swallowed<H: Home>(home: &H) -> He
     Ok(())
 }
 
-/// The next entry of the fast tier, when it is due.
-async fn next<H: Home>(home: &H) -> anyhow::Result<chaski_core::ports::Leased> {
+/// The next entry of a queue, when it is due.
+async fn next<H: Home>(home: &H, queue: &QueueName) -> anyhow::Result<Leased> {
     let began = Instant::now();
     loop {
-        if let Some(leased) = home.take(&queue("retry-fast")?).await? {
+        if let Some(leased) = home.take(queue).await? {
             return Ok(leased);
         }
         ensure!(began.elapsed() < PATIENCE / 12, "an entry was swallowed: {:?}", home.depths().await?);
         home.rest().await?;
     }
+}
+
+/// Three messages wait ten times each within the window of deduplication, without an attempt between: each is delivered
+/// once, as its first attempt.
+///
+/// # Errors
+/// The rule does not hold.
+pub async fn ten_waits_within_five_minutes_lose_nothing<H: Home>(home: &H) -> Held {
+    let began = Instant::now();
+    let messages: Vec<Message> =
+        (0..3).map(|n| Message::new(format!("s{n}"), "/200", n).with("delay", "200ms")).collect();
+    accept(home, &messages).await?;
+    for _ in 0..10 {
+        let mut taken = Vec::new();
+        for _ in &messages {
+            taken.push(next(home, &QueueName::Wake).await?);
+        }
+        for leased in &taken {
+            home.settle(leased, &Settlement::Move(again(leased)?)).await?;
+        }
+    }
+    ensure!(began.elapsed() < home.capabilities().dedup_window, "too slow a machine to see the window");
+    alone_until_idle(home).await?;
+    let attempts = home.target().attempts();
+    let mut seen: Vec<Option<u64>> = attempts.iter().map(Attempt::n).collect();
+    seen.sort_unstable();
+    ensure!(seen == [0, 1, 2].map(Some), "{seen:?}");
+    ensure!(attempts.iter().all(|attempt| attempt.number == 1), "a wait counted as an attempt: {attempts:?}");
+    Ok(())
+}
+
+/// The entry of the next wait of the same message.
+fn again(leased: &Leased) -> anyhow::Result<Entry> {
+    let mut envelope = Envelope::read(&leased.body)?;
+    let meta = envelope.meta.as_mut().context("no meta")?;
+    meta.hop += 1;
+    let due = meta.not_before;
+    let dedup = identity::dedup_id(&meta.id, meta.generation, meta.attempts + 1, meta.hop);
+    Ok(Entry { queue: QueueName::Wake, body: envelope.to_wire(), group: dedup.clone(), dedup, due, listing: None })
 }
 
 /// A message dies, and is replayed at once in the next generation: delivered, and not taken for the one that died

@@ -1,9 +1,18 @@
 //! What is delivered is done; what is not known to be done is seen again.
 
-use anyhow::ensure;
+use std::collections::{HashMap, HashSet};
 
-use super::{Held, accept, counts, until_idle};
+use anyhow::{Context, ensure};
+
+use super::line::ends_are_suffixes;
+use super::{Held, accept, counts, seed, until_idle};
+use crate::home::faults::{Seeded, Weather};
+use crate::home::script::Attempt;
 use crate::home::{Home, Message};
+
+/// Of a storm.
+const MESSAGES: u64 = 80;
+const SUBJECTS: u64 = 8;
 
 /// Thirty messages of ten subjects, all delivered: each is attempted once, and nothing is left anywhere.
 ///
@@ -68,4 +77,54 @@ pub async fn a_batch_delivered_twice_is_handed_off_once<H: Home>(home: &H) -> He
         ensure!(numbers.last() == Some(&2), "s{n}: {numbers:?}");
     }
     Ok(())
+}
+
+/// Everything at once to 80 messages in eight subjects, answers that get lost, batches that come twice, settlements that
+/// fail before and after their effect: each is delivered or is one dead letter and never neither, attempts are numbered
+/// without a hole, a chain of retries never forks, first attempts of a subject begin in order, and what goes back is
+/// always the end of its line.
+///
+/// # Errors
+/// The rule does not hold.
+pub async fn in_bad_weather_nothing_is_lost<H: Home>(home: &H) -> Held {
+    let seed = seed();
+    let mut chance = Seeded::new(seed);
+    let paths = ["/200", "/200", "/200", "/once", "/twice", "/410", "/400"];
+    let mut any = || paths.get(usize::try_from(chance.below(7)).unwrap_or(0)).copied().unwrap_or("/200");
+    let messages: Vec<Message> = (0..MESSAGES).map(|n| Message::new(format!("s{}", n % SUBJECTS), any(), n)).collect();
+    let receipts = accept(home, &messages).await?;
+    home.faults().weather(seed, Weather { lose: 20, again: 10, refuse: 15 });
+    until_idle(home).await?;
+
+    let attempts = home.target().attempts();
+    let mut of: HashMap<&str, Vec<&Attempt>> = HashMap::new();
+    for attempt in &attempts {
+        of.entry(&attempt.id).or_default().push(attempt);
+    }
+    let letters = home.dead_letters().await?;
+    let dead: HashSet<&str> = letters.iter().map(|letter| letter.id.as_str()).collect();
+    ensure!(dead.len() == letters.len(), "a message has two dead letters");
+    for (message, receipt) in messages.iter().zip(&receipts) {
+        let calls: u32 = match message.path.as_str() {
+            "/once" => 2,
+            "/twice" => 3,
+            "/400" => 5,
+            _ => 1,
+        };
+        let dies = matches!(message.path.as_str(), "/410" | "/400");
+        let own = of.get(receipt.id.as_str()).with_context(|| format!("{message:?} is lost"))?;
+        let numbers: HashSet<u32> = own.iter().map(|attempt| attempt.number).collect();
+        ensure!(numbers == (1..=calls).collect(), "{message:?} was attempted {numbers:?}");
+        ensure!(dead.contains(receipt.id.as_str()) == dies, "{message:?} dead: {}", !dies);
+    }
+    for subject in 0..SUBJECTS {
+        let mut begun = Vec::new();
+        for attempt in home.target().of(&format!("s{subject}")) {
+            if attempt.number == 1 && !begun.contains(&attempt.n()) {
+                begun.push(attempt.n());
+            }
+        }
+        ensure!(begun.is_sorted(), "first attempts of s{subject}: {begun:?}");
+    }
+    ends_are_suffixes(&home.batches())
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use chaski_core::app::Caller;
 use serde_json::json;
 
-use super::{Held, accept, counts, until_idle};
+use super::{Held, accept, alone_until_idle, counts};
 use crate::home::{Home, Message};
 
 /// Two producers post the same key and body: two messages under two ids, each delivered once. One of them twice: the
@@ -26,7 +26,7 @@ pub async fn a_key_belongs_to_its_producer_and_body<H: Home>(home: &H) -> Held {
         let repeats = ids.contains(&receipt.id);
         ensure!(receipt.duplicate == (repeats && home.capabilities().knows_duplicates), "{producer}: {receipt:?}");
         ids.push(receipt.id);
-        until_idle(home).await?;
+        alone_until_idle(home).await?;
     }
     let [crm, erp, again, other] = ids.as_slice() else { anyhow::bail!("{ids:?}") };
     ensure!(crm == again && HashSet::from([crm, erp, other]).len() == 3, "{ids:?}");
@@ -49,9 +49,9 @@ pub async fn a_delayed_message_posted_again_is_one<H: Home>(home: &H) -> Held {
     home.advance(Duration::from_secs(2)).await?;
     super::until(home, "its time", |attempts| !attempts.is_empty()).await?;
     receipts.extend(post().await?);
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     receipts.extend(post().await?);
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     let ids: HashSet<&str> = receipts.iter().map(|receipt| receipt.id.as_str()).collect();
     ensure!(receipts.len() == 4 && ids.len() == 1, "{receipts:?}");
     if home.capabilities().knows_duplicates {

@@ -1,7 +1,7 @@
 //! The rules that every home is held to. Each is a story that drives a [`Home`] and says what must be seen; none knows
 //! which home it is. What a home may do otherwise it states in its `Capabilities`.
 //!
-//! Waits are for conditions. A rule that needs a chance takes a seed, and names it when it does not hold.
+//! Waits are for conditions. A rule that needs a chance prints the seed that repeats it.
 
 pub mod body;
 pub mod burial;
@@ -14,13 +14,9 @@ pub mod foreign;
 pub mod identity;
 pub mod line;
 pub mod order;
-pub mod orders;
 pub mod pause;
 pub mod retry;
-pub mod storm;
-pub mod strict;
 pub mod time;
-pub mod waits;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -31,8 +27,9 @@ use chaski_core::filter::Whose;
 use chaski_core::identity::{dedup_id, digest};
 use chaski_core::ledger::MessageState;
 use chaski_core::pause::PauseScope;
-use chaski_core::ports::{Cancelled, Entry, Ledger, Pauses};
+use chaski_core::ports::{Cancelled, Chance, Entry, Ledger, Pauses};
 use chaski_core::queue::QueueName;
+use chaski_system::SystemChance;
 
 use crate::home::script::{self, Attempt};
 use crate::home::{Home, Message, group};
@@ -47,7 +44,8 @@ const MOMENT: Duration = Duration::from_millis(2);
 /// So many steps that find nothing show that nothing is there.
 const QUIET: u32 = 5;
 
-/// Turns the clockwork until no queue holds anything.
+/// Turns the clockwork until no queue holds anything. What waits after a failed settlement, or a panic, is woken: nothing
+/// depends on how long that is.
 async fn until_idle<H: Home>(home: &H) -> Held {
     let began = Instant::now();
     loop {
@@ -119,21 +117,32 @@ async fn until_still<H: Home>(home: &H) -> Held {
     Ok(())
 }
 
-/// Holds a scope back; the pause's id, once no attempt begins in the scope any more.
+/// Holds a scope back; the pause's id. No attempt begins in the scope any more.
 async fn pause<H: Home>(home: &H, scope: &PauseScope) -> anyhow::Result<String> {
     let (pause, new) = home.desk().pause(scope).await?;
     ensure!(new, "{scope:?} was paused before");
-    home.advance(home.capabilities().orders_lag).await?;
     Ok(pause.id)
 }
 
-/// Cancels a message that is not at work; when this returns no attempt of it begins any more.
-async fn cancel<H: Home>(home: &H, id: &str) -> Held {
-    let fate = home.desk().cancel(id, &Whose::default()).await?;
-    ensure!(matches!(fate, Cancelled::Now | Cancelled::Cancelling), "{id} is {fate:?}");
-    let state = state(home, id).await?;
-    ensure!(state.is_none_or(|state| state == MessageState::Cancelled), "{id} is {state:?} after {fate:?}");
+/// Cancels messages that are not at work; when this returns no attempt of them begins any more.
+async fn cancel<'a, H: Home>(home: &H, receipts: impl IntoIterator<Item = &'a Receipt>) -> Held {
+    for Receipt { id, .. } in receipts {
+        let fate = home.desk().cancel(id, &Whose::default()).await?;
+        ensure!(matches!(fate, Cancelled::Now | Cancelled::Cancelling), "{id} is {fate:?}");
+        let state = state(home, id).await?;
+        ensure!(state.is_none_or(|state| state == MessageState::Cancelled), "{id} is {state:?} after {fate:?}");
+    }
     home.advance(home.capabilities().orders_lag).await
+}
+
+/// A seed, given or new, that repeats what a rule does by chance.
+#[expect(clippy::print_stdout, reason = "shown when the rule does not hold")]
+fn seed() -> u64 {
+    let given = std::env::var("CHASKI_SEED").ok().and_then(|seed| seed.parse().ok());
+    let new = || SystemChance.ten_bytes().iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+    let seed = given.unwrap_or_else(new);
+    println!("CHASKI_SEED={seed} repeats this run");
+    seed
 }
 
 /// A message's state, where the home has a ledger.

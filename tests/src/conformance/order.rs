@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use chaski_core::queue::Tier;
 
-use super::{Held, PATIENCE, accept, attempts_of, cancel, numbers, until, until_idle};
+use super::{Held, PATIENCE, accept, alone_until_idle, attempts_of, cancel, numbers, seed, until};
 use crate::home::faults::{Seeded, Weather};
 use crate::home::script::Attempt;
 use crate::home::{Capabilities, Home, Message, group};
@@ -23,7 +23,7 @@ pub async fn a_failed_head_holds_its_line_and_no_other<H: Home>(home: &H) -> Hel
     accept(home, &line).await?;
     until(home, "message 3", |attempts| attempts.iter().any(|attempt| attempt.n() == Some(3))).await?;
     accept(home, &[Message::new("t", "/200", 0).strict()]).await?;
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
 
     let seen = numbers(home, "s");
     ensure!(seen == [1, 2, 3, 3, 3, 3, 3, 4, 5, 6, 7, 8, 9, 10], "{seen:?}");
@@ -42,15 +42,16 @@ pub async fn a_failed_head_holds_its_line_and_no_other<H: Home>(home: &H) -> Hel
 }
 
 /// Many lines (100 × 50 where the home is fast enough), one attempt in five fails, settlements fail before and after
-/// their effect, answers get lost, and ten times everything crashes: every line is attempted in order, each message
-/// to its end before the next, and none is lost.
+/// their effect, batches come twice, answers get lost, and ten times everything crashes: every line is attempted in
+/// order, each message to its end before the next, and none is lost.
 ///
 /// # Errors
 /// The rule does not hold.
-pub async fn every_line_is_in_order_over_crashes<H: Home>(home: &H, seed: u64) -> Held {
+pub async fn every_line_is_in_order_over_crashes<H: Home>(home: &H) -> Held {
     const CRASHES: u64 = 10;
     /// One less than the policy's calls: every message is delivered.
     const FAILURES: u32 = 5;
+    let seed = seed();
     let mut chance = Seeded::new(seed);
     let (subjects, each) = home.capabilities().crowd;
     let mut failures: HashMap<(u64, u64), u32> = HashMap::new();
@@ -62,14 +63,17 @@ pub async fn every_line_is_in_order_over_crashes<H: Home>(home: &H, seed: u64) -
             messages.push(Message::new(format!("s{subject}"), &format!("/fail/{fails}"), n).strict());
         }
     }
-    let receipts = accept(home, &messages).await?;
-    home.faults().weather(seed, Weather { lose: 3, again: 0, refuse: 3 });
+    let mut receipts = Vec::new();
+    for piece in messages.chunks(1_000) {
+        receipts.extend(accept(home, piece).await?);
+    }
+    home.faults().weather(seed, Weather { lose: 3, again: 2, refuse: 3 });
 
     let began = Instant::now();
     let calls: u64 = failures.values().map(|fails| u64::from(*fails) + 1).sum();
     let mut next_crash = chance.below(calls / CRASHES);
     loop {
-        ensure!(began.elapsed() < PATIENCE, "CHASKI_SEED={seed}: {} of {calls} calls", home.target().count());
+        ensure!(began.elapsed() < PATIENCE, "{} of {calls} calls", home.target().count());
         if u64::try_from(home.target().count())? >= next_crash && next_crash < calls {
             home.crash().await?;
             next_crash += 1 + chance.below(2 * calls / CRASHES);
@@ -78,22 +82,21 @@ pub async fn every_line_is_in_order_over_crashes<H: Home>(home: &H, seed: u64) -
             if home.depths().await?.values().all(|depth| *depth == 0) {
                 break;
             }
-            if home.wake().await? == 0 {
-                home.rest().await?;
-            }
+            // A line that waits for its head is not woken: that would use up its receives.
+            home.rest().await?;
         }
     }
-    ensure!(home.dead_letters().await?.is_empty(), "CHASKI_SEED={seed}: {:?}", home.dead_letters().await?);
+    ensure!(home.dead_letters().await?.is_empty(), "{:?}", home.dead_letters().await?);
     let known: HashSet<&str> = receipts.iter().map(|receipt| receipt.id.as_str()).collect();
     let mut lines: HashMap<String, Vec<Attempt>> = HashMap::new();
     for attempt in home.target().attempts() {
-        ensure!(known.contains(attempt.id.as_str()), "CHASKI_SEED={seed}: unexpected: {attempt:?}");
+        ensure!(known.contains(attempt.id.as_str()), "unexpected: {attempt:?}");
         lines.entry(attempt.subject.clone()).or_default().push(attempt);
     }
     for subject in 0..subjects {
         let line = lines.get(&format!("s{subject}")).context("a whole line is lost")?;
         let wanted = |n| failures.get(&(subject, n)).copied().unwrap_or(0) + 1;
-        in_order(line, each, wanted).with_context(|| format!("CHASKI_SEED={seed}: s{subject}"))?;
+        in_order(line, each, wanted).with_context(|| format!("s{subject}"))?;
     }
     Ok(())
 }
@@ -135,7 +138,7 @@ pub async fn a_poison_head_dies_and_its_line_goes_on<H: Home>(home: &H) -> Held 
     let [dies, expires] = heads.as_slice() else { anyhow::bail!("{heads:?}") };
     let behind = |subject| (1..=100).map(move |n| Message::new(subject, "/200", n).strict());
     accept(home, &behind("dies").chain(behind("expires")).collect::<Vec<_>>()).await?;
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     for (subject, head) in [("dies", dies), ("expires", expires)] {
         let made = attempts_of(home, &head.id);
         let seen = numbers(home, subject);
@@ -164,7 +167,7 @@ pub async fn a_batch_may_mix_both_kinds<H: Home>(home: &H) -> Held {
         Message::new("s", "/200", 4).strict(),
     ];
     accept(home, &messages).await?;
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     let seen = numbers(home, "s");
     let held: Vec<u64> = seen.iter().copied().filter(|n| *n != 1).collect();
     ensure!(held == [0, 2, 2, 2, 3, 4], "{seen:?}");
@@ -186,11 +189,10 @@ pub async fn a_failed_hold_leaves_the_line_as_it_was<H: Home>(home: &H) -> Held 
         Message::new("t", "/200", 0).strict(),
     ];
     accept(home, &messages).await?;
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     let attempts: Vec<(Option<u64>, u32)> = home.target().of("s").iter().map(|a| (a.n(), a.number)).collect();
     let repeats = attempts.iter().take_while(|attempt| **attempt == (Some(0), 1)).count();
-    // A home that goes on without its notes repeats nothing; another sees the message again, unchanged, both times.
-    ensure!((1..=3).contains(&repeats), "{attempts:?}");
+    ensure!(repeats == 3, "{attempts:?}");
     let rest = attempts.get(repeats..).unwrap_or_default();
     let end = [(Some(1), 1), (Some(2), 1)];
     ensure!(rest.starts_with(&[(Some(0), 2)]) && rest.ends_with(&end) && rest.len() == 3, "{attempts:?}");
@@ -209,9 +211,8 @@ pub async fn places_in_a_line_rise<H: Home>(home: &H) -> Held {
     let strict = (0..10).map(|n| Message::new("strict", path(n), n).strict());
     let relaxed = (0..10).map(|n| Message::new("relaxed", path(n), n));
     let receipts = accept(home, &strict.chain(relaxed).collect::<Vec<_>>()).await?;
-    let gone = receipts.get(5).context("no receipt")?;
-    cancel(home, &gone.id).await?;
-    until_idle(home).await?;
+    cancel(home, receipts.get(5)).await?;
+    alone_until_idle(home).await?;
     for subject in ["strict", "relaxed"] {
         let mut places: HashMap<u64, HashSet<u128>> = HashMap::new();
         for attempt in home.target().of(subject) {
@@ -239,7 +240,7 @@ pub async fn places_in_a_line_rise<H: Home>(home: &H) -> Held {
 pub async fn a_line_waits_as_long_as_its_head_asks<H: Home>(home: &H) -> Held {
     let own = serde_json::json!({"retry": {"delays": ["3s"]}});
     accept(home, &[Message::new("s", "/once", 0).strict().asking(own), Message::new("s", "/200", 1).strict()]).await?;
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     let attempts = home.target().of("s");
     let [first, second, behind] = attempts.as_slice() else { anyhow::bail!("{attempts:?}") };
     let waited = second.at.saturating_sub(first.at);

@@ -8,12 +8,14 @@ use anyhow::ensure;
 use chaski_core::pause::PauseScope;
 use chaski_core::ports::Pauses;
 
-use super::{Held, accept, until_attempts, until_idle, until_still};
+use super::{Held, accept, alone_until_idle, until_attempts};
 use crate::home::script::{Attempt, HOST};
 use crate::home::{Home, Message};
 
-/// How long everything is held back.
-const PAUSE: Duration = Duration::from_secs(30);
+/// How long everything is held back …
+const LONG: Duration = Duration::from_secs(30);
+/// … and what is held back by itself: longer than all retries of it would take.
+const SHORT: Duration = Duration::from_secs(4);
 /// Looks in it.
 const LOOKS: u32 = 10;
 const SUBJECTS: u64 = 6;
@@ -25,32 +27,57 @@ const EACH: u64 = 8;
 /// # Errors
 /// The rule does not hold.
 pub async fn everything_can_be_paused<H: Home>(home: &H) -> Held {
-    holds(home, PauseScope::All, |_| true).await
+    holds(home, PauseScope::All, LONG, |_| true).await
 }
 
-/// A route is held back for 30 s under load, retries included.
+/// A route is held back under load, retries included.
 ///
 /// # Errors
 /// The rule does not hold.
 pub async fn a_route_can_be_paused<H: Home>(home: &H) -> Held {
-    holds(home, PauseScope::Route("messages".to_owned()), |_| true).await
+    holds(home, PauseScope::Route("messages".to_owned()), SHORT, |_| true).await
 }
 
-/// One subject is held back for 30 s under load, while the others go on.
+/// One subject is held back under load, while the others go on.
 ///
 /// # Errors
 /// The rule does not hold.
 pub async fn a_subject_can_be_paused<H: Home>(home: &H) -> Held {
     let subject = "s1".to_owned();
-    holds(home, PauseScope::Subject { tenant: String::new(), subject }, |attempt| attempt.subject == "s1").await
+    holds(home, PauseScope::Subject { tenant: String::new(), subject }, SHORT, |attempt| attempt.subject == "s1").await
 }
 
-/// One target's host is held back for 30 s under load, while what goes to another goes on.
+/// One target's host is held back under load, while what goes to another goes on.
 ///
 /// # Errors
 /// The rule does not hold.
 pub async fn a_target_can_be_paused<H: Home>(home: &H) -> Held {
-    holds(home, PauseScope::Target(HOST.to_owned()), |attempt| attempt.host == HOST).await
+    holds(home, PauseScope::Target(HOST.to_owned()), SHORT, |attempt| attempt.host == HOST).await
+}
+
+/// Everything is paused, and one subject by itself too: when the wider pause ends the subject still waits, and others
+/// go on. When the subject's ends it goes as well.
+///
+/// # Errors
+/// The rule does not hold.
+pub async fn a_narrower_pause_still_holds_what_a_wider_one_let_go<H: Home>(home: &H) -> Held {
+    let wide = super::pause(home, &PauseScope::All).await?;
+    let scope = PauseScope::Subject { tenant: String::new(), subject: "held".to_owned() };
+    let narrow = super::pause(home, &scope).await?;
+    let (_, new) = home.desk().pause(&scope).await?;
+    ensure!(!new && home.desk().pauses().await?.len() == 2, "the same scope is the same pause");
+    accept(home, &[Message::new("held", "/200", 0), Message::new("free", "/200", 0)]).await?;
+    while home.step().await? > 0 {}
+    ensure!(home.desk().resume(&wide).await?);
+    until_attempts(home, 1).await?;
+    while home.step().await? > 0 {}
+    let seen = |subject: &str| home.target().of(subject).len();
+    ensure!((seen("free"), seen("held")) == (1, 0), "free {}, held {}", seen("free"), seen("held"));
+    ensure!(home.desk().resume(&narrow).await?);
+    until_attempts(home, 2).await?;
+    alone_until_idle(home).await?;
+    ensure!((seen("free"), seen("held")) == (1, 1), "free {}, held {}", seen("free"), seen("held"));
+    Ok(())
 }
 
 /// Even subjects go to another host, odd ones are strict; one message in four fails at first.
@@ -65,7 +92,7 @@ fn messages(from: u64) -> Vec<Message> {
     (from..from + EACH).flat_map(|n| (0..SUBJECTS).map(move |subject| message(n, subject))).collect()
 }
 
-async fn holds<H: Home>(home: &H, scope: PauseScope, held: impl Fn(&Attempt) -> bool) -> Held {
+async fn holds<H: Home>(home: &H, scope: PauseScope, span: Duration, held: impl Fn(&Attempt) -> bool) -> Held {
     let mut posted = messages(0);
     let mut receipts = accept(home, &posted).await?;
     until_attempts(home, 15).await?;
@@ -76,7 +103,7 @@ async fn holds<H: Home>(home: &H, scope: PauseScope, held: impl Fn(&Attempt) -> 
     receipts.extend(accept(home, &during).await?);
     posted.extend(during);
     for _ in 0..LOOKS {
-        home.advance(PAUSE / LOOKS).await?;
+        home.advance(span / LOOKS).await?;
         while home.step().await? > 0 {}
     }
     let after = home.target().attempts();
@@ -85,10 +112,9 @@ async fn holds<H: Home>(home: &H, scope: PauseScope, held: impl Fn(&Attempt) -> 
     let all = after.iter().all(&held);
     ensure!(all != meanwhile.iter().any(|attempt| !held(attempt)), "what is not in {scope:?} was held: {meanwhile:?}");
     ensure!(home.desk().resume(&pause).await?, "there is no such pause");
-    until_idle(home).await?;
-    if !all {
-        until_still(home).await?;
-    }
+    // Nothing is woken here: the resume itself shows what the pause held.
+    alone_until_idle(home).await?;
+    ensure!(!home.desk().resume(&pause).await?, "a pause ends once");
 
     let attempts = home.target().attempts();
     let mut calls: HashMap<&str, Vec<u32>> = HashMap::new();

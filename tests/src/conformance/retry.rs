@@ -12,7 +12,9 @@ use crate::home::{Home, Message};
 /// # Errors
 /// The rule does not hold.
 pub async fn a_retry_is_not_early_and_carries_the_next_attempt<H: Home>(home: &H) -> Held {
-    let messages: Vec<Message> = (0..5).map(|n| Message::new(format!("s{n}"), "/500", n)).collect();
+    // Each at a host of its own: one that all of them fail at would be given pauses.
+    let path = |n| format!("//host{n}.example/500");
+    let messages: Vec<Message> = (0..5).map(|n| Message::new(format!("s{n}"), &path(n), n)).collect();
     accept(home, &messages).await?;
     until_idle(home).await?;
     let capabilities = home.capabilities();

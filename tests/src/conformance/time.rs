@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use chaski_core::ledger::MessageState;
 use serde_json::json;
 
-use super::{Held, accept, attempts_of, numbers, state, until, until_idle, until_still};
+use super::{Held, accept, alone_until_idle, attempts_of, numbers, state, until, until_still};
 use crate::home::script::Attempt;
 use crate::home::{Home, Message};
 
@@ -18,7 +18,9 @@ use crate::home::{Home, Message};
 pub async fn a_delayed_message_joins_its_line_in_time<H: Home>(home: &H) -> Held {
     let posted = home.target().elapsed();
     let after = |n, delay: &str| Message::new("s", "/200", n).asking(json!({"delay": delay}));
-    accept(home, &[after(90, "90s"), after(2, "2s"), Message::new("s", "/200", 0)]).await?;
+    let receipts = accept(home, &[after(90, "90s"), after(2, "2s"), Message::new("s", "/200", 0)]).await?;
+    let waits = receipts.iter().filter(|receipt| receipt.queue == "wake").count();
+    ensure!(waits == 2, "{receipts:?}");
     let had = |n| move |attempts: &[Attempt]| attempts.iter().any(|attempt| attempt.n() == Some(n));
     until(home, "the one for now", had(0)).await?;
     let mut before = 0;
@@ -27,7 +29,7 @@ pub async fn a_delayed_message_joins_its_line_in_time<H: Home>(home: &H) -> Held
         until(home, "a delayed one", had(seconds)).await?;
         before = seconds;
     }
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     let seen = numbers(home, "s");
     ensure!(seen == [0, 2, 90], "{seen:?}");
     for attempt in home.target().of("s") {
@@ -52,7 +54,7 @@ pub async fn a_delay_of_twenty_days_is_kept<H: Home>(home: &H) -> Held {
     ensure!(numbers(home, "s").is_empty(), "it came before its time: {:?}", home.target().of("s"));
     home.advance(margin).await?;
     until(home, "its time", |attempts| attempts.iter().any(|attempt| attempt.subject == "s")).await?;
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     let attempts = home.target().of("s");
     let [attempt] = attempts.as_slice() else { anyhow::bail!("{attempts:?}") };
     ensure!(receipts.iter().all(|receipt| receipt.id == attempt.id), "{receipts:?}");
@@ -82,7 +84,7 @@ pub async fn what_has_expired_is_not_sent<H: Home>(home: &H) -> Held {
     let receipts = accept(home, &messages).await?;
     until(home, "the head", |attempts| attempts.iter().any(|attempt| attempt.n() == Some(0))).await?;
     home.advance(Duration::from_secs(4)).await?;
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     ensure!(numbers(home, "s") == [0, 0, 2] && numbers(home, "t").is_empty(), "{:?}", home.target().attempts());
     let letters = home.dead_letters().await?;
     let expired = [1, 3].map(|n: usize| receipts.get(n).map(|receipt| receipt.id.as_str()));
@@ -107,7 +109,7 @@ pub async fn what_waits_for_its_retry_expires<H: Home>(home: &H) -> Held {
     let posted = home.target().elapsed();
     let receipts = accept(home, &[of("relaxed", "/500"), of("strict", "/500").strict()]).await?;
     let accepted = home.target().elapsed();
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     let letters = home.dead_letters().await?;
     ensure!(letters.len() == 2, "{letters:?}");
     for receipt in receipts {
@@ -129,10 +131,12 @@ pub async fn what_waits_for_its_retry_expires<H: Home>(home: &H) -> Held {
 /// The rule does not hold.
 pub async fn ten_waits_lose_nothing<H: Home>(home: &H) -> Held {
     let own = json!({"retry": {"max_attempts": 11, "delays": ["1s", "2s", "1s"]}});
+    // Each at a host of its own: one that all of them fail at would be given pauses.
+    let path = |n| format!("//host{n}.example/fail/10");
     let messages: Vec<Message> =
-        (0..5).map(|n| Message::new(format!("s{n}"), "/fail/10", n).asking(own.clone())).collect();
+        (0..5).map(|n| Message::new(format!("s{n}"), &path(n), n).asking(own.clone())).collect();
     let receipts = accept(home, &messages).await?;
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     for receipt in receipts {
         let made = attempts_of(home, &receipt.id);
         ensure!(made.iter().copied().eq(1..=11), "{}: {made:?}", receipt.subject);
@@ -153,7 +157,7 @@ pub async fn each_message_has_its_own_timeout<H: Home>(home: &H) -> Held {
         Message::new("none", "/200", 0),
     ];
     accept(home, &messages).await?;
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     for (subject, millis, calls) in [("own", 250, 1), ("late", 100, 4), ("none", 1_000, 1)] {
         let attempts = home.target().of(subject);
         let deadline = Duration::from_millis(millis);
@@ -178,10 +182,11 @@ pub async fn each_message_is_retried_as_it_asks<H: Home>(home: &H) -> Held {
         ("both", json!({"max_attempts": 4, "delays": [0.5, "2s"]}), &[0, 2, 2]),
         ("fewer", json!({"max_attempts": 2, "delays": ["1s", "1s", "1s"]}), &[1]),
     ];
-    let message =
-        |subject: &str, retry: &serde_json::Value| Message::new(subject, "/500", 0).asking(json!({ "retry": retry }));
+    let message = |subject: &str, retry: &serde_json::Value| {
+        Message::new(subject, &format!("//{subject}.example/500"), 0).asking(json!({ "retry": retry }))
+    };
     accept(home, &asked.iter().map(|(subject, retry, _)| message(subject, retry)).collect::<Vec<_>>()).await?;
-    until_idle(home).await?;
+    alone_until_idle(home).await?;
     let precision = home.capabilities().tier_precision;
     for (subject, _, waits) in &asked {
         let attempts = home.target().of(subject);

@@ -24,6 +24,7 @@ use chaski_dynamodb::{AwsControl, AwsSettle, ControlTable, DeadLetters, Records,
 use chaski_operator::{Stack, StackDesk};
 use chaski_signed::{KeyRows, KeyWindow, S3, S3Bodies, Scheduler};
 use chaski_system::SystemChance;
+use futures_util::future::try_join_all;
 
 use super::clock::StoryClock;
 use super::faults::{Faults, FaultySettle};
@@ -34,14 +35,18 @@ use places::Places;
 pub use places::Schedule;
 use pump::Mapping;
 
+/// What EventBridge Scheduler tells apart.
+const SECOND: Duration = Duration::from_secs(1);
+
 type Consumer = Dispatcher<Script, FaultySettle<AwsSettle>, StoryClock, AwsControl<StoryClock>, S3Bodies<StoryClock>>;
 
 /// Queues and a table of its own on the local AWS that is up.
 pub struct AwsHome {
     places: Places,
     ingress: Ingress<KeyWindow<SqsQueues, StoryClock>, StoryClock, SystemChance, S3Bodies<StoryClock>>,
-    /// As they are deployed: one reads the shards, the other what lies behind them.
-    consumer: Consumer,
+    /// As they are deployed: one function reads the shards, each in a process of its own, …
+    consumers: BTreeMap<QueueName, Consumer>,
+    /// … and the other what lies behind them.
     error_consumer: Consumer,
     settle: AwsSettle,
     queues: SqsQueues,
@@ -108,15 +113,16 @@ impl AwsHome {
         let control = ControlTable::new(dynamodb.clone(), places.control());
         let waits = Waits::new(control.clone(), places.schedules(Scheduler::new(&clients)));
         let settle = AwsSettle::new(behind.clone(), DeadLetters::new(chaski_dynamodb::client(&back), places.table()))
-            .remembering(Some(control.clone()))
+            .remembering(Some(ControlTable::new(chaski_dynamodb::client(&back), places.control())))
             .scheduling(Some(waits.clone()));
         let target = Script::new(Arc::new(clock.clone()));
         let bodies = S3Bodies::new(places.bucket().map(|name| S3::new(&clients, &name)), clock.clone());
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
-            // Each function is a process, and reads for itself.
+            // Each process reads for itself, and shares what it may begin with the others by the table.
             let control = AwsControl::new(Some(control.clone()), clock.clone(), &SystemChance);
-            let control = control.counting(settings.aws.sequence);
+            let control = control.counting(settings.aws.sequence).breaking(settings.breaker);
+            let control = control.limiting(settings.hosts.clone());
             let dispatcher = Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), control);
             dispatcher.with_bodies(bodies.clone())
         };
@@ -141,7 +147,7 @@ impl AwsHome {
         Ok(Self {
             ingress: ingress.with_bodies(bodies.clone()),
             bodies: bodies.clone(),
-            consumer: consumer(),
+            consumers: places.shards().map(|shard| (shard.clone(), consumer())).collect(),
             error_consumer: consumer(),
             settle,
             queues,
@@ -188,11 +194,22 @@ impl AwsHome {
     }
 
     fn mapping(&self, queue: &QueueName) -> Mapping<'_> {
-        let dispatcher = match queue {
-            QueueName::Shard { .. } => &self.consumer,
-            QueueName::Tier(_) | QueueName::Wake | QueueName::WakeNet | QueueName::LastNet => &self.error_consumer,
-        };
+        let dispatcher = self.consumers.get(queue).unwrap_or(&self.error_consumer);
         Mapping { home: self, queue: queue.clone(), dispatcher }
+    }
+
+    /// Fires what is due within the next second, to which schedules are rounded up, and goes on to its time.
+    async fn fire_due(&self) -> anyhow::Result<()> {
+        let mut schedules = self.schedules().await?;
+        schedules.sort_by_key(|schedule| schedule.at);
+        for schedule in schedules {
+            let ahead = schedule.at.since(self.clock.now());
+            if ahead <= SECOND {
+                self.clock.put_forward(ahead);
+                self.fire(&schedule).await?;
+            }
+        }
+        Ok(())
     }
 
     fn note(&self, batch: Batch) {
@@ -222,7 +239,9 @@ impl Home for AwsHome {
             has_ledger: false,
             // Each function reads them once a second.
             orders_lag: Duration::from_millis(1_500),
-            crowd: (20, 10),
+            // Permits are given for a second ahead, and may be used until it is over.
+            flow_burst: Duration::from_secs(2),
+            crowd: (100, 50),
         }
     }
 
@@ -253,10 +272,14 @@ impl Home for AwsHome {
         let texts: Vec<String> = messages.iter().map(Message::text).collect();
         let posts: Vec<Post<'_>> =
             texts.iter().map(|text| Post { text: text.as_bytes(), key: None, trace: None }).collect();
-        match posts.as_slice() {
+        let answers = match posts.as_slice() {
             [one] => vec![Box::pin(self.ingress.accept(caller, *one)).await],
             many => Box::pin(self.ingress.accept_all(caller, many)).await,
+        };
+        for receipt in answers.iter().flatten() {
+            self.faults.know(&receipt.id, identity::group_id(&caller.tenant, &receipt.subject));
         }
+        answers
     }
 
     async fn put(&self, entry: &Entry) -> anyhow::Result<()> {
@@ -274,11 +297,8 @@ impl Home for AwsHome {
     }
 
     async fn step(&self) -> anyhow::Result<usize> {
-        let mut handled = 0;
-        for queue in self.places.queues() {
-            handled += self.mapping(queue).push().await?;
-        }
-        Ok(handled)
+        let push = |queue| Box::pin(async move { self.mapping(queue).push().await });
+        Ok(try_join_all(self.places.queues().iter().map(push)).await?.into_iter().sum())
     }
 
     async fn wake(&self) -> anyhow::Result<usize> {
@@ -288,6 +308,15 @@ impl Home for AwsHome {
             let _ = self.places.show(queue, std::slice::from_ref(handle)).await;
         }
         Ok(hidden.len())
+    }
+
+    async fn advance(&self, span: Duration) -> anyhow::Result<()> {
+        if self.depths().await?.values().any(|depth| *depth > 0) {
+            tokio::time::sleep(span).await;
+        } else {
+            self.clock.put_forward(span);
+        }
+        self.fire_due().await
     }
 
     async fn depths(&self) -> anyhow::Result<BTreeMap<QueueName, u64>> {

@@ -32,7 +32,7 @@ impl Clock for HandClock {
     }
 }
 
-/// The machine's clock, and what a story put on it. Clones share that.
+/// The machine's clocks, and what a story put on them. Clones share that.
 #[derive(Debug, Clone)]
 pub struct StoryClock {
     machine: SystemClock,
@@ -46,18 +46,24 @@ impl StoryClock {
         Self { machine: SystemClock::start(), ahead_ms: Arc::default() }
     }
 
-    /// Puts the wall clock forward.
+    /// Puts both clocks forward, in whole milliseconds.
     pub fn put_forward(&self, span: Duration) {
         self.ahead_ms.fetch_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    /// By how much it is ahead of the machine's.
+    #[must_use]
+    pub fn ahead(&self) -> Duration {
+        Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst))
     }
 }
 
 impl Clock for StoryClock {
     fn now(&self) -> Timestamp {
-        self.machine.now().plus(Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst)))
+        self.machine.now().plus(self.ahead())
     }
 
     fn elapsed(&self) -> Duration {
-        self.machine.elapsed()
+        self.machine.elapsed() + self.ahead()
     }
 }

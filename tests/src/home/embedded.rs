@@ -135,6 +135,7 @@ impl Home for EmbeddedHome {
             counts_sequence: true,
             has_ledger: true,
             orders_lag: Duration::ZERO,
+            flow_burst: Duration::from_secs(1),
             crowd: (100, 50),
         }
     }
@@ -295,6 +296,9 @@ impl Settle for ScriptedSettle {
         let group = if Envelope::read(&leased.body).is_ok() { leased.group.as_str() } else { "" };
         if *settlement != Settlement::Done && self.faults.refuses_settlement_of(group) {
             return Err(SettleError("refused by the script".to_owned()));
+        }
+        if beside.callback.is_some() && self.faults.refuses_callback() {
+            return Err(SettleError("its callback was refused by the script".to_owned()));
         }
         self.store.settle(leased, settlement, beside).await
     }

@@ -56,6 +56,10 @@ struct Plan {
     lose_burials_of: HashMap<String, u32>,
     /// Burials so far, by entry id, with how many of them are to be lost.
     burials: HashMap<String, (u32, u32)>,
+    /// Callbacks to refuse.
+    refuse_callbacks: u32,
+    /// The groups of messages, by their ids.
+    groups: HashMap<String, String>,
     /// What the queues refuse: entries whose text holds one of these.
     refused_entries: Vec<String>,
     weather: Weather,
@@ -76,10 +80,26 @@ enum Refusal {
 }
 
 impl Faults {
-    /// The next `times` retries or burials of a group fail, without an effect. The empty group is that of what can't
+    /// The next `times` retries, holds or burials of a group fail, without an effect. The empty group is that of what can't
     /// be read.
     pub fn refuse_settlements(&self, group: &str, times: u32) {
         self.plan().refuse.insert(group.to_owned(), times);
+    }
+
+    /// The next `times` callbacks can't be handed on, and with them the settlement that tells of the end.
+    pub fn refuse_callbacks(&self, times: u32) {
+        self.plan().refuse_callbacks = times;
+    }
+
+    /// A message of this id stands in that group: what tells of it may name one and not the other.
+    pub fn know(&self, id: &str, group: String) {
+        self.plan().groups.insert(id.to_owned(), group);
+    }
+
+    /// The group of a message.
+    #[must_use]
+    pub fn group_of(&self, id: &str) -> Option<String> {
+        self.plan().groups.get(id).cloned()
     }
 
     /// The next `times` answers are lost.
@@ -153,6 +173,12 @@ impl Faults {
     #[must_use]
     pub fn refuses_settlement_of(&self, group: &str) -> bool {
         self.plan().refuse.get_mut(group).is_some_and(counted)
+    }
+
+    /// Whether the next callback is to be refused.
+    #[must_use]
+    pub fn refuses_callback(&self) -> bool {
+        counted(&mut self.plan().refuse_callbacks)
     }
 
     fn refuses_by_chance(&self, settlement: &Settlement) -> Option<Refusal> {

@@ -77,6 +77,8 @@ pub struct Capabilities {
     pub has_ledger: bool,
     /// How long it takes until what an operator ordered is heeded everywhere.
     pub orders_lag: Duration,
+    /// How much of a flow's rate may begin at once: what it allows in this time.
+    pub flow_burst: Duration,
     /// Subjects, and messages of each, that a story about many may post: a local AWS takes its time.
     pub crowd: (u64, u64),
 }
@@ -245,11 +247,14 @@ pub trait Home {
 
     /// Nothing is due now: rests a moment. A home whose clock can be moved moves it by a little.
     fn rest(&self) -> impl Future<Output = anyhow::Result<()>> {
-        self.advance(POLL)
+        async {
+            tokio::time::sleep(POLL).await;
+            Ok(())
+        }
     }
 
     /// Its processes end without a word and start anew; what queues and stores hold is there again. One whose
-    /// processes keep nothing between two batches loses the next answer.
+    /// processes keep nothing of a batch behind it loses the next answer.
     fn crash(&self) -> impl Future<Output = anyhow::Result<()>> {
         async {
             self.faults().lose_answers(1);

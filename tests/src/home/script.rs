@@ -2,7 +2,7 @@
 //!
 //! `/200`, `/404`, … answer that status; `/late` never answers in time, `/late-once` answers 500 from the second
 //! attempt on; `/once` fails the first attempt, `/twice` the first two and `/fail/4` (or `/four`) the first
-//! four; `/flaky` fails one of five, by the message's id and the attempt's number; `/panic` takes down whoever calls it;
+//! four; `/until/6000` fails for six seconds from the first request to it; `/flaky` fails one of five, by the message's id and the attempt's number; `/panic` takes down whoever calls it;
 //! `/busy/…` takes a while, in which others may come.
 
 use std::collections::HashMap;
@@ -112,6 +112,13 @@ impl Script {
         self.attempts().into_iter().filter(|attempt| attempt.subject == subject).collect()
     }
 
+    /// When the first request to a path came.
+    #[must_use]
+    pub fn begun(&self, path: &str) -> Option<Duration> {
+        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        journal.iter().find(|attempt| attempt.path == path).map(|attempt| attempt.at)
+    }
+
     /// How many requests to a busy path there were at once, at most.
     #[must_use]
     pub fn most_at_once(&self, path: &str) -> u32 {
@@ -153,6 +160,10 @@ impl Target for Script {
             "/four" => failing(number, 4),
             path if path.starts_with("/fail/") => {
                 failing(number, path.trim_start_matches("/fail/").parse().unwrap_or(u32::MAX))
+            }
+            path if path.starts_with("/until/") => {
+                let span = path.trim_start_matches("/until/").parse().map_or(Duration::MAX, Duration::from_millis);
+                if self.begun(path).is_some_and(|first| first + span <= self.clock.elapsed()) { 200 } else { 503 }
             }
             path if path.starts_with("/busy/") => 200,
             "/flaky" => flaky(&header("chaski-id"), number),

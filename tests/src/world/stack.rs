@@ -29,6 +29,8 @@ struct Description {
 pub struct Stack {
     /// Signed calls to where it is deployed.
     pub aws: Aws,
+    /// Where `infra/local/up` keeps what belongs to it.
+    folder: PathBuf,
     description: Description,
 }
 
@@ -42,13 +44,14 @@ impl Stack {
     /// None is up; says how to start one.
     pub fn find() -> anyhow::Result<Self> {
         let default = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.local");
-        let path = std::env::var("CHASKI_LOCAL_DIR").map_or(default, PathBuf::from).join("stack.json");
+        let folder = std::env::var("CHASKI_LOCAL_DIR").map_or(default, PathBuf::from);
+        let path = folder.join("stack.json");
         let text = std::fs::read_to_string(&path).with_context(|| {
             format!("no local stack is up ({}): run `make test`, or `make local` first", path.display())
         })?;
         let description: Description = serde_json::from_str(&text)?;
         let aws = Aws::new(&description.endpoint, &description.region)?;
-        Ok(Self { aws, description })
+        Ok(Self { aws, folder, description })
     }
 
     /// The URL of a queue, by its short name.
@@ -82,6 +85,12 @@ impl Stack {
             found.push(ask(format!("/schedules/{name}?groupName={group}")).await?);
         }
         Ok(found)
+    }
+
+    /// The folder of a function's package.
+    #[must_use]
+    pub fn package(&self, function: &str) -> PathBuf {
+        self.folder.join(self.name()).join("packages").join(function)
     }
 
     /// The function's deployed name.

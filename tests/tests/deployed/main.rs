@@ -12,6 +12,7 @@ mod journeys;
 mod known_answer;
 mod operator;
 mod orders;
+mod stories;
 mod versions;
 
 use std::net::SocketAddr;

@@ -27,10 +27,9 @@ pub(super) struct Asks {
     #[arg(long, value_name = "TIME", requires = "url", value_parser = span)]
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout: Option<String>,
-    /// Requests in all, the first one included; 1 is no retry
-    #[arg(long, value_name = "COUNT", requires = "url", value_parser = Retry::read)]
-    #[serde(rename = "retry", skip_serializing_if = "Option::is_none")]
-    max_attempts: Option<Retry>,
+    #[command(flatten)]
+    #[serde(skip_serializing_if = "Retry::is_none")]
+    retry: Retry,
     /// Whether the subject's next message waits until this one is at its end; the route's where it is not given
     #[arg(long, value_name = "ORDERING", requires = "url")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,18 +44,19 @@ pub(super) struct Asks {
     failure_callback: Option<Callback>,
     /// Limits that all messages of a key share, KEY=RATE/TIME,PARALLELISM or a part: crm=10/1s,2 is ten requests a second
     /// and two at once
-    #[arg(long, value_name = "FLOW", requires = "url", value_parser = Limits::read)]
+    #[arg(long, value_name = "KEY=LIMITS", requires = "url", value_parser = Limits::read)]
     #[serde(skip_serializing_if = "Option::is_none")]
     flow: Option<Limits>,
 }
 
 /// The arguments' names, for who conflicts with them.
-pub(super) const NAMES: [&str; 9] = [
+pub(super) const NAMES: [&str; 10] = [
     "delay",
     "not_before",
     "expires_in",
     "timeout",
     "max_attempts",
+    "retry_delays",
     "ordering",
     "callback",
     "failure_callback",
@@ -70,9 +70,16 @@ enum Ordering {
     Strict,
 }
 
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Args, Serialize)]
 struct Retry {
-    max_attempts: u32,
+    /// Requests in all, the first one included; 1 is no retry
+    #[arg(long, value_name = "COUNT", requires = "url", value_parser = count)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<u32>,
+    /// The wait before each retry, the last one repeats: 10s,1m,10m
+    #[arg(long, value_name = "TIMES", requires = "url", value_parser = span, value_delimiter = ',')]
+    #[serde(rename = "delays", skip_serializing_if = "Vec::is_empty")]
+    retry_delays: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -92,10 +99,8 @@ struct Limits {
 }
 
 impl Retry {
-    fn read(text: &str) -> Result<Self, String> {
-        let count = text.parse().ok().filter(|count| (1..=limits::ATTEMPTS).contains(count));
-        let max_attempts = count.ok_or_else(|| format!("it takes a whole number from 1 to {}", limits::ATTEMPTS))?;
-        Ok(Self { max_attempts })
+    fn is_none(&self) -> bool {
+        self.max_attempts.is_none() && self.retry_delays.is_empty()
     }
 }
 
@@ -132,6 +137,11 @@ fn rate_of(text: &str) -> Option<(u32, Option<Duration>)> {
         None => Some((text.parse().ok()?, None)),
         Some((rate, per)) => Some((rate.parse().ok()?, Some(parse_span(per).ok()?))),
     }
+}
+
+fn count(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok().filter(|count| (1..=limits::ATTEMPTS).contains(count));
+    count.ok_or_else(|| format!("it takes a whole number from 1 to {}", limits::ATTEMPTS))
 }
 
 fn span(text: &str) -> Result<String, String> {

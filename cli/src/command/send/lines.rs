@@ -3,16 +3,17 @@
 use std::io::{BufRead, BufReader, Read};
 use std::thread;
 
+use chaski_core::limits;
 use tokio::sync::mpsc;
 
 /// Lines of one call. More would gain little and make a repeat after a lost answer larger.
 const CHUNK_LINES: usize = 500;
 
-/// Bytes of one call; every deployment takes 6 MB.
+/// Bytes of one call, unless it is one line: a repeat after a lost answer stays small.
 const CHUNK_BYTES: usize = 4 * 1_024 * 1_024;
 
-/// The longest line that is read: twice what an envelope may be.
-const LINE_BYTES: usize = 1_024 * 1_024;
+/// The longest line that is read: what a call to a deployed API may have, with the largest body in it.
+const LINE_BYTES: usize = limits::EVENT_BYTES;
 
 /// What is read at once; also how far the reading is ahead of the sending, beside a chunk.
 const READ_BYTES: usize = 256 * 1_024;
@@ -39,7 +40,7 @@ pub(super) struct Chunk {
 pub(super) fn read(source: impl Read + Send + 'static) -> mpsc::Receiver<std::io::Result<Chunk>> {
     let (sender, receiver) = mpsc::channel(1);
     thread::spawn(move || {
-        let mut reader = Reader { source: BufReader::with_capacity(READ_BYTES, source), number: 0, at: 0 };
+        let mut reader = Reader { source: BufReader::with_capacity(READ_BYTES, source), number: 0, at: 0, ahead: None };
         loop {
             let chunk = reader.chunk();
             let last = chunk.as_ref().map_or(true, |chunk| chunk.lines.is_empty());
@@ -55,6 +56,8 @@ struct Reader<R> {
     source: BufReader<R>,
     number: u64,
     at: u64,
+    /// A line that did not fit behind those before it, and where it begins.
+    ahead: Option<(Line, u64)>,
 }
 
 impl<R: Read> Reader<R> {
@@ -62,20 +65,36 @@ impl<R: Read> Reader<R> {
     fn chunk(&mut self) -> std::io::Result<Chunk> {
         let mut chunk = Chunk::default();
         let mut bytes = 0;
-        while chunk.lines.len() < CHUNK_LINES && bytes + LINE_BYTES <= CHUNK_BYTES {
+        while chunk.lines.len() < CHUNK_LINES {
             if !chunk.lines.is_empty() && !self.source.buffer().contains(&b'\n') {
                 break;
             }
-            let Some(text) = self.line()? else { break };
-            self.number += 1;
-            if text.as_ref().is_some_and(|text| text.trim_ascii().is_empty()) {
-                continue;
+            let Some((line, begins)) = self.next()? else { break };
+            let size = line.text.as_ref().map_or(0, Vec::len);
+            if !chunk.lines.is_empty() && bytes + size > CHUNK_BYTES {
+                self.ahead = Some((line, begins));
+                break;
             }
-            bytes += text.as_ref().map_or(0, Vec::len);
-            chunk.lines.push(Line { number: self.number, text });
+            bytes += size;
+            chunk.lines.push(line);
         }
-        chunk.read_to = self.at;
+        chunk.read_to = self.ahead.as_ref().map_or(self.at, |(_, begins)| *begins);
         Ok(chunk)
+    }
+
+    /// The next line that holds something, and where it begins.
+    fn next(&mut self) -> std::io::Result<Option<(Line, u64)>> {
+        if let Some(ahead) = self.ahead.take() {
+            return Ok(Some(ahead));
+        }
+        loop {
+            let begins = self.at;
+            let Some(text) = self.line()? else { return Ok(None) };
+            self.number += 1;
+            if text.as_ref().is_none_or(|text| !text.trim_ascii().is_empty()) {
+                return Ok(Some((Line { number: self.number, text }, begins)));
+            }
+        }
     }
 
     /// One line; `Some(None)` for one that is too long, of which the rest is skipped.
@@ -103,7 +122,8 @@ mod tests {
     use super::*;
 
     fn all(text: &str) -> Vec<Chunk> {
-        let mut reader = Reader { source: BufReader::with_capacity(READ_BYTES, text.as_bytes()), number: 0, at: 0 };
+        let mut reader =
+            Reader { source: BufReader::with_capacity(READ_BYTES, text.as_bytes()), number: 0, at: 0, ahead: None };
         let mut chunks = Vec::new();
         loop {
             let chunk = reader.chunk().unwrap();
@@ -134,7 +154,26 @@ mod tests {
         let chunks = all(&format!("{}\n", "y".repeat(500_000)).repeat(20));
         let bytes = |chunk: &Chunk| chunk.lines.iter().map(|line| line.text.as_ref().unwrap().len()).sum::<usize>();
         assert!(chunks.iter().all(|chunk| bytes(chunk) <= CHUNK_BYTES));
-        assert_eq!(chunks.iter().map(|chunk| chunk.lines.len()).sum::<usize>(), 20);
+        let lines: Vec<u64> = chunks.iter().flat_map(|chunk| &chunk.lines).map(|line| line.number).collect();
+        assert_eq!(lines, (1..=20).collect::<Vec<u64>>());
+        let mut read = 0;
+        for chunk in &chunks {
+            read += 500_001 * u64::try_from(chunk.lines.len()).unwrap();
+            assert_eq!(chunk.read_to, read, "what is kept for the next chunk is not told as read");
+        }
+    }
+
+    /// The largest body that a call may have, in base64, with its envelope around it.
+    #[test]
+    fn the_largest_envelope_is_a_chunk_of_its_own() {
+        let largest = "z".repeat(limits::CALL_BODY_BYTES.div_ceil(3) * 4 + limits::OPTIONS_BYTES);
+        let chunks = all(&format!("a\n{largest}\nb\n"));
+        let sizes: Vec<Vec<usize>> = chunks
+            .iter()
+            .map(|chunk| chunk.lines.iter().map(|line| line.text.as_ref().unwrap().len()).collect())
+            .collect();
+        assert!(sizes.iter().any(|sizes| *sizes == [largest.len()]), "{sizes:?}");
+        assert_eq!(sizes.concat(), [1, largest.len(), 1]);
     }
 
     #[test]

@@ -185,7 +185,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
             Before::Paused(pause) => return Ok(Handled::Waits(self.control.hold_paused(task.leased, &pause).await)),
         }
         if task.is_strict()
-            && let Some(wait) = self.recall(&mut task).await
+            && let Some(wait) = self.take_place(&mut task).await
         {
             return Ok(Handled::Waits(wait));
         }
@@ -222,16 +222,24 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
         self.attempt(task, body, timeout, ask).await
     }
 
-    /// Goes on from what a strict message's line remembers; how long it has still to wait.
-    async fn recall(&self, task: &mut Task<'_>) -> Option<Duration> {
+    /// Goes on from what a strict message's line remembers.
+    async fn recall(&self, task: &mut Task<'_>) {
         let (id, generation) = (task.meta.id.clone(), task.meta.generation);
         // Whatever was remembered was hidden then: an entry that comes for the first time has no past.
-        if task.leased.receives > 1
+        if task.is_strict()
+            && !task.remembered
+            && task.leased.receives > 1
             && let Some(remembered) = self.control.recall(task.leased, &id, generation).await
         {
             task.recall(remembered);
         }
+    }
+
+    /// Takes a strict message's place in its line; how long it has still to wait.
+    async fn take_place(&self, task: &mut Task<'_>) -> Option<Duration> {
+        self.recall(task).await;
         if task.meta.sequence.is_none() {
+            let (id, generation) = (task.meta.id.clone(), task.meta.generation);
             task.meta.sequence = self.control.sequence(task.leased, &id, generation).await;
         }
         let now = self.clock.now();
@@ -278,6 +286,8 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
 
     /// Ends the message without an attempt: it has expired, or was cancelled.
     async fn end(&self, mut task: Task<'_>, end: MessageState) -> Result<Handled, SettleError> {
+        // Its end is told with the attempts that were made.
+        self.recall(&mut task).await;
         let now = self.clock.now();
         let letter = (end == MessageState::Expired).then(|| {
             let failure = Failure::without_answer(ErrorClass::Expired, "its time was over before it was delivered");
@@ -288,6 +298,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
     }
 
     async fn bury_task(&self, mut task: Task<'_>, failure: &Failure) -> Result<Handled, SettleError> {
+        self.recall(&mut task).await;
         let now = self.clock.now();
         task.note_error(failure, now);
         let settlement = Settlement::Bury(Box::new(bury::letter(&task, failure, None, now)));

@@ -24,36 +24,70 @@ pub const SETTLE_RESERVE: Duration = Duration::from_secs(10);
 /// time, and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
-/// How a group ended: what goes back, with the time for which it is hidden.
+/// A head that has to wait for at least that long goes back at once, with a call of its own: at the end of the batch,
+/// behind a slow neighbour, it would be hidden too late, and even after a resume has shown it. Shorter waits share a
+/// call.
+const LONG_WAIT: Duration = Duration::from_secs(10);
+
+/// What goes back of a group, with the time for which it is hidden.
 type GoesBack<'a> = Vec<(&'a Leased, Duration)>;
+
+/// How a group ended.
+enum Ended<'a> {
+    /// This is still to be given back, with that of the other groups.
+    Open(GoesBack<'a>),
+    /// This went back already.
+    Back(GoesBack<'a>),
+}
+
+impl<'a> Ended<'a> {
+    fn back(&self) -> &GoesBack<'a> {
+        let (Self::Open(back) | Self::Back(back)) = self;
+        back
+    }
+
+    fn open(&self) -> &[(&'a Leased, Duration)] {
+        match self {
+            Self::Open(back) => back,
+            Self::Back(_) => &[],
+        }
+    }
+}
 
 impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, K, B> {
     /// Handles a batch; `until` is the reading of the clock's `elapsed` at which the process is stopped. The
     /// entry ids of what goes back, in the order received.
     pub async fn run(&self, entries: &[Leased], until: Duration) -> Vec<String> {
         let groups = group(entries);
-        let back: GoesBack<'_> = join_all(groups.iter().map(|line| self.run_line(line, until))).await.concat();
+        let ended: Vec<Ended<'_>> = join_all(groups.iter().map(|line| self.run_line(line, until))).await;
         self.control.rest().await;
-        if !back.is_empty() {
-            self.settle.give_back(&back).await;
+        let open: GoesBack<'_> = ended.iter().flat_map(Ended::open).copied().collect();
+        if !open.is_empty() {
+            self.settle.give_back(&open).await;
         }
-        let ids: HashSet<&str> = back.iter().map(|(leased, _)| leased.entry_id.as_str()).collect();
+        let ids: HashSet<&str> =
+            ended.iter().flat_map(Ended::back).map(|(leased, _)| leased.entry_id.as_str()).collect();
         entries.iter().map(|leased| &leased.entry_id).filter(|id| ids.contains(id.as_str())).cloned().collect()
     }
 
-    async fn run_line<'a>(&self, line: &[&'a Leased], until: Duration) -> GoesBack<'a> {
+    async fn run_line<'a>(&self, line: &[&'a Leased], until: Duration) -> Ended<'a> {
         for (n, leased) in line.iter().enumerate() {
             let rest = line.get(n..).unwrap_or_default();
             if self.clock.elapsed() + SETTLE_RESERVE > until {
-                return back(rest, Duration::ZERO);
+                return Ended::Open(back(rest, Duration::ZERO));
             }
             match self.settled(leased, until).await {
                 Ok(Handled::Settled) => self.panics.forget(leased),
-                Ok(Handled::Waits(span)) => return back(rest, span),
-                Err(_) => return back(rest, back_off(leased.receives)),
+                Ok(Handled::Waits(span)) if span >= LONG_WAIT => {
+                    let back = back(rest, span);
+                    self.settle.give_back(&back).await;
+                    return Ended::Back(back);
+                }
+                Ok(Handled::Waits(span)) => return Ended::Open(back(rest, span)),
+                Err(_) => return Ended::Open(back(rest, back_off(leased.receives))),
             }
         }
-        Vec::new()
+        Ended::Open(Vec::new())
     }
 
     /// Handles one entry. A failure is told here, once.

@@ -38,7 +38,7 @@ impl Clock for Arc<Ticks> {
     }
 }
 
-/// Answers by the path: `/200`, `/503?retry-after=30`, `/late`, `/panic`, and so on.
+/// Answers by the path: `/200`, `/503?retry-after=30`, `/late`, `/never`, `/panic`, and so on.
 struct Scripted {
     clock: Arc<Ticks>,
     calls: Mutex<Vec<String>>,
@@ -53,6 +53,7 @@ impl Target for Arc<Scripted> {
                 Err(CallError::Timeout("no answer in time".to_owned()))
             }
             "/panic" => panic!("scripted"),
+            "/never" => std::future::pending().await,
             "/refused" => Err(CallError::Connection("refused".to_owned())),
             path => Ok(Answer { status: path.trim_start_matches('/').parse().unwrap(), ..Answer::default() }),
         }

@@ -4,11 +4,13 @@
 //! A home of one process asks a [`Limiter`] and counts what runs. Processes that share a key take leases out of its
 //! [`Ledger`]. Messages that name different limits for one key go by those of the message that was accepted last.
 
+mod hosts;
 mod ledger;
 mod limiter;
 mod limits;
 mod wish;
 
+pub use hosts::HostLimits;
 pub use ledger::{Ask, Granted, Ledger, Share};
 pub use limiter::Limiter;
 pub use limits::FlowLimits;

@@ -1,6 +1,7 @@
 //! Settings: read whole, complained of whole. One name in `chaski.toml` and one environment variable each;
 //! the environment wins, for scalars. A wrong value stops the start.
 
+mod hosts;
 mod producers;
 mod reader;
 mod retries;
@@ -11,6 +12,7 @@ mod signing;
 use std::fmt;
 use std::time::Duration;
 
+use crate::flow::HostLimits;
 use crate::guard::{AddressRule, Guard, TargetRules};
 use crate::limits;
 use crate::retry::{RetryDictionary, TierDelays};
@@ -40,6 +42,8 @@ pub struct Settings {
     pub guard: Guard,
     /// `targets.breaker`: whether a host that keeps failing is given pauses. On.
     pub breaker: bool,
+    /// `[[targets.hosts]]`: what single hosts may be called with.
+    pub hosts: HostLimits,
     /// `[[producers]]`; empty when callers are checked by the platform.
     pub producers: Vec<Producer>,
     /// `[[routes]]`, of which the first match wins.
@@ -162,6 +166,7 @@ impl Settings {
             http: read_http(&mut reader),
             guard: read_guard(&mut reader, env(RUNTIME_API)),
             breaker: reader.boolean("targets.breaker", true),
+            hosts: hosts::read(&mut reader),
             producers: producers::read(&mut reader),
             routes: routes::read(&mut reader),
             signing: signing::read(&mut reader),

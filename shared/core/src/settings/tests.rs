@@ -187,6 +187,65 @@ fn signing_secrets_come_from_the_environment_and_hosts_from_the_file() {
 }
 
 #[test]
+fn hosts_have_limits_of_their_own() {
+    let file = r#"
+        [[targets.hosts]]
+        host = "CRM.example"
+        rate = 1_000_000
+        per = "7d"
+        [[targets.hosts]]
+        host = "10.0.0.1"
+        parallelism = 10_000
+    "#;
+    let hosts = read(file).unwrap().hosts;
+    let limits = |host| hosts.of(host).map(|limits| limits.to_string());
+    assert_eq!(limits("crm.example").as_deref(), Some("1000000/7d -"));
+    assert_eq!(limits("10.0.0.1").as_deref(), Some("- 10000"));
+    assert_eq!((limits("e.org"), read("").unwrap().hosts), (None, HostLimits::default()));
+}
+
+#[test]
+fn a_wrong_limit_of_a_host_is_named() {
+    let file = r#"
+        [[targets.hosts]]
+        host = "crm.example:443"
+        rate = 1_000_001
+        per = "500ms"
+        parallelism = "2"
+        colour = "red"
+        [[targets.hosts]]
+        host = "e.org"
+        [[targets.hosts]]
+        host = "f.org"
+        rate = 1
+        [[targets.hosts]]
+        host = "F.org."
+        parallelism = 10_001
+        [[targets.hosts]]
+        host = "f.org"
+        per = "1s"
+        parallelism = 1
+        [[targets.hosts]]
+        host = "f.org."
+        rate = 2
+    "#;
+    let mut wrong = read(file).unwrap_err();
+    wrong.sort();
+    let expected = [
+        "targets.hosts[0].colour",
+        "targets.hosts[0].host",
+        "targets.hosts[0].parallelism",
+        "targets.hosts[0].per",
+        "targets.hosts[0].rate",
+        "targets.hosts[1]",
+        "targets.hosts[3].parallelism",
+        "targets.hosts[4].per",
+        "targets.hosts[5].host",
+    ];
+    assert_eq!(wrong, expected);
+}
+
+#[test]
 fn a_wrong_signing_setting_is_named_and_not_shown() {
     let [one, _] = SIGNING_SECRETS;
     let file = format!(

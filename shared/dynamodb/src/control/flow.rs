@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chaski_core::flow::{Flow, Ledger};
+use chaski_core::flow::{FlowLimits, Ledger};
 use chaski_core::ports::{Clock, DeskError};
 use chaski_core::time::Timestamp;
 use futures_util::future::join_all;
@@ -352,7 +352,7 @@ fn is_fresh(at: Timestamp, now: Timestamp) -> bool {
     now >= at && now.since(at) <= FRESH
 }
 
-/// What a message's attempt needs of its flow.
-pub(super) fn need(flow: &Flow, accepted_at: Timestamp, timeout: Duration) -> Need {
-    Need { limits: flow.limits(), accepted_at, timeout }
+/// What a message's attempt needs of what has these limits.
+pub(super) fn need(limits: FlowLimits, accepted_at: Timestamp, timeout: Duration) -> Need {
+    Need { limits, accepted_at, timeout }
 }

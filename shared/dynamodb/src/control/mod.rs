@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use chaski_core::breaker::Sign;
 use chaski_core::envelope::Meta;
+use chaski_core::flow::{FlowLimits, HostLimits};
 use chaski_core::orders::Orders;
 use chaski_core::outcome::Outcome;
 use chaski_core::ports::{Admission, Ask, Chance, Clock, Control, DeskError, Leased};
@@ -71,6 +72,8 @@ pub struct AwsControl<C> {
     breakers: Breakers,
     /// Whether hosts that keep failing are given pauses.
     breaks: bool,
+    /// What single hosts may be called with.
+    hosts: HostLimits,
     spread: Spread,
 }
 
@@ -88,6 +91,7 @@ impl<C: Clock> AwsControl<C> {
             flows: Flows::new(&me),
             breakers: Breakers::new(&me),
             breaks: true,
+            hosts: HostLimits::default(),
             spread: Spread::new(me),
         }
     }
@@ -96,6 +100,12 @@ impl<C: Clock> AwsControl<C> {
     #[must_use]
     pub fn breaking(self, breaks: bool) -> Self {
         Self { breaks, ..self }
+    }
+
+    /// What single hosts may be called with: `targets.hosts`.
+    #[must_use]
+    pub fn limiting(self, hosts: HostLimits) -> Self {
+        Self { hosts, ..self }
     }
 
     /// Whether the strict messages of each line are counted: `aws.sequence`.
@@ -110,16 +120,31 @@ impl<C: Clock> AwsControl<C> {
         if let Some(span) = self.breakers.closed_for(&host).filter(|_| self.breaks) {
             return Err(span);
         }
-        let scope = ask.flow.map(|flow| flow.scope(ask.tenant));
-        if let Some((flow, scope)) = ask.flow.zip(scope.as_deref()) {
-            let need = flow::need(flow, ask.accepted_at, ask.timeout);
-            self.flows.begin(table, &self.clock, scope, &need, ask.patience).await?;
+        let shares = self.shares(&ask);
+        let mut begun = Ok(());
+        let mut passed = Vec::with_capacity(shares.len());
+        for (scope, limits) in shares {
+            let need = flow::need(limits, ask.accepted_at, ask.timeout);
+            begun = self.flows.begin(table, &self.clock, &scope, &need, ask.patience).await;
+            if begun.is_err() {
+                break;
+            }
+            passed.push(scope);
         }
-        let begun = if self.breaks { self.breakers.begin(&host).await } else { Ok(()) };
-        if let (Err(_), Some(scope)) = (begun, &scope) {
-            self.flows.undo(&self.clock, scope);
+        if begun.is_ok() && self.breaks {
+            begun = self.breakers.begin(&host).await;
+        }
+        if begun.is_err() {
+            passed.iter().for_each(|scope| self.flows.undo(&self.clock, scope));
         }
         begun
+    }
+
+    /// What the attempt shares limits with others in: its message's flow, and its host where that has some.
+    fn shares(&self, ask: &Ask<'_>) -> Vec<(String, FlowLimits)> {
+        let flow = ask.flow.map(|flow| (flow.scope(ask.tenant), flow.limits()));
+        let host = self.hosts.of(ask.host).map(|limits| (HostLimits::scope(ask.host), limits));
+        flow.into_iter().chain(host).collect()
     }
 
     async fn remember(&self, table: &ControlTable, leased: &Leased, pause: &str) -> Result<bool, DeskError> {
@@ -197,8 +222,8 @@ impl<C: Clock> Control for AwsControl<C> {
 
     async fn report(&self, ask: Ask<'_>, outcome: &Outcome) {
         let Some(table) = &self.table else { return };
-        if let Some(flow) = ask.flow {
-            self.flows.end(&self.clock, &flow.scope(ask.tenant));
+        for (scope, _) in self.shares(&ask) {
+            self.flows.end(&self.clock, &scope);
         }
         if let Some(sign) = Sign::of_outcome(outcome).filter(|_| self.breaks) {
             let host = breaker::At { table, clock: &self.clock, known: &self.known, host: ask.host };

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use chaski_core::envelope::Envelope;
 use chaski_core::filter::{Listed, MessageFilter, Page, TargetFilter, Whose};
 use chaski_core::history::AttemptRecord;
 use chaski_core::ledger::{KeptAnswer, MessageRecord, MessageState};
@@ -41,6 +42,10 @@ pub(crate) fn message(
     };
     record.attempts = attempts(connection, no, record.listing.generation)?;
     record.listing.body = body_of(connection, no)?;
+    if let Some(envelope) = waiting(connection, no)? {
+        record.ordering = envelope.options.ordering;
+        record.expires_at = envelope.meta.and_then(|meta| meta.expires_at);
+    }
     Ok(Some((no, record)))
 }
 
@@ -181,6 +186,8 @@ fn read(row: &Row<'_>, busy: &HashSet<i64>) -> rusqlite::Result<(i64, MessageRec
         cancelling: row.get(14)?,
         queue: text_if(row, 21)?,
         next_due: row.get::<_, Option<i64>>(20)?.map(Timestamp::from_millis),
+        ordering: None,
+        expires_at: None,
         ended_at: row.get::<_, Option<i64>>(15)?.map(Timestamp::from_millis),
         attempts: Vec::new(),
         answer: match status {
@@ -194,6 +201,13 @@ fn read(row: &Row<'_>, busy: &HashSet<i64>) -> rusqlite::Result<(i64, MessageRec
         error: text_if(row, 16)?.as_deref().and_then(read_error),
     };
     Ok((no, record))
+}
+
+/// The envelope of a message that is not at its end.
+fn waiting(connection: &Connection, message: i64) -> Look<Option<Envelope>> {
+    let sql = "SELECT entries.body FROM messages JOIN entries ON entries.seq = messages.entry WHERE messages.no = ?1";
+    let text: Option<String> = connection.prepare_cached(sql)?.query_row([message], |row| row.get(0)).optional()?;
+    Ok(text.and_then(|text| Envelope::read(&text).ok()))
 }
 
 fn attempts(connection: &Connection, message: i64, generation: u32) -> rusqlite::Result<Vec<(AttemptRecord, String)>> {

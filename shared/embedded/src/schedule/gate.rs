@@ -14,7 +14,7 @@ pub(super) enum Gate {
     Flow(Name),
     /// Retries to a host, of all that runs there.
     LateHost(Name),
-    /// Attempts to a host, whose breaker has its pauses.
+    /// Attempts to a host: at once, in a time where it has such a limit, and with the pauses of its breaker.
     Host(Name),
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use chaski_core::breaker::{Breaker, Sign, Turn};
-use chaski_core::flow::{FlowLimits, Limiter};
+use chaski_core::flow::{FlowLimits, HostLimits, Limiter};
 use chaski_core::time::Timestamp;
 
 use super::gate::{Door, Gate, KINDS};
@@ -15,7 +15,7 @@ const LATE_PART_OF_HOST: (usize, usize) = (1, 2);
 /// The same of all slots. More than of a host's, as the hosts of retries are others than those of new messages.
 const LATE_PART: (usize, usize) = (3, 4);
 
-/// What the messages of a flow's key share.
+/// What the messages of a flow's key share, or those to a host with limits of its own.
 #[derive(Debug)]
 struct Flow {
     limits: FlowLimits,
@@ -56,13 +56,8 @@ impl State {
     }
 }
 
-/// What an entry says of its flow.
+/// Limits, and where what named them stands in the order of acceptance.
 type Wish = (FlowLimits, i64);
-
-/// What the entry says of the flow that it belongs to, if it belongs to one.
-fn wish(entry: &EntryRow) -> Option<Wish> {
-    entry.flow.as_ref().map(|flow| (flow.limits, entry.message.unwrap_or(entry.seq)))
-}
 
 /// All gates that somebody is in or waits at, or that remember something.
 #[derive(Debug)]
@@ -70,6 +65,7 @@ pub(super) struct Gates {
     per_host: usize,
     late: usize,
     late_per_host: usize,
+    hosts: HostLimits,
     routes: HashMap<String, usize>,
     states: HashMap<Gate, State>,
     /// Gates with spilled lines and few parked ones.
@@ -86,11 +82,11 @@ pub(super) struct Gates {
 
 impl Gates {
     pub(super) fn new(limits: &Limits) -> Self {
-        let part = |of: usize, (part, whole): (usize, usize)| (of.saturating_mul(part) / whole).max(1);
         Self {
             per_host: limits.per_host,
             late: part(limits.total, LATE_PART),
             late_per_host: part(limits.per_host, LATE_PART_OF_HOST),
+            hosts: limits.hosts.clone(),
             routes: limits.routes.clone(),
             states: HashMap::new(),
             hungry: 0,
@@ -110,28 +106,55 @@ impl Gates {
         let time = Timestamp::from_millis(now);
         match gate {
             Gate::Late => below(self.late),
-            Gate::LateHost(_) => below(self.late_per_host),
+            Gate::LateHost(host) => below(self.late_per_host.min(self.late_slots(host))),
             Gate::Route(name) => self.routes.get(&**name).map_or(Door::Open, |most| below(*most)),
             Gate::Host(_) if inside >= self.per_host => Door::Full,
-            Gate::Host(_) => until(state.and_then(|state| state.breaker.as_ref()?.opens_at(time))),
-            Gate::Flow(_) => {
-                let flow = state.and_then(|state| state.flow.as_deref());
-                let known = flow.map(|flow| (flow.limits, flow.named_by));
-                let Some((limits, _)) = newest(known, entry.and_then(wish)) else { return Door::Open };
-                if limits.parallelism.is_some_and(|most| inside >= usize::try_from(most).unwrap_or(usize::MAX)) {
-                    return Door::Full;
-                }
-                until(flow.and_then(|flow| flow.limiter.opens_at(time, &limits)))
-            }
+            Gate::Host(_) => match until(state.and_then(|state| state.breaker.as_ref()?.opens_at(time))) {
+                Door::Open => self.limited(gate, entry, time),
+                closed => closed,
+            },
+            Gate::Flow(_) => self.limited(gate, entry, time),
         }
+    }
+
+    /// The same, as far as its limits go.
+    fn limited(&self, gate: &Gate, entry: Option<&EntryRow>, time: Timestamp) -> Door {
+        let state = self.states.get(gate);
+        let flow = state.and_then(|state| state.flow.as_deref());
+        let known = flow.map(|flow| (flow.limits, flow.named_by));
+        let Some((limits, _)) = newest(known, self.wish(gate, entry)) else { return Door::Open };
+        let inside = state.map_or(0, |state| state.inside);
+        if limits.parallelism.is_some_and(|most| inside >= slots(most)) {
+            return Door::Full;
+        }
+        let opens = flow.and_then(|flow| flow.limiter.opens_at(time, &limits));
+        opens.map_or(Door::Open, |at| Door::Until(at.millis()))
+    }
+
+    /// What limits the gate: what the entry says of its flow, or the settings of the host.
+    fn wish(&self, gate: &Gate, entry: Option<&EntryRow>) -> Option<Wish> {
+        match gate {
+            Gate::Flow(_) => {
+                let entry = entry?;
+                entry.flow.as_ref().map(|flow| (flow.limits, entry.message.unwrap_or(entry.seq)))
+            }
+            Gate::Host(host) => Some((self.hosts.of(host)?, 0)),
+            Gate::Late | Gate::Route(_) | Gate::LateHost(_) => None,
+        }
+    }
+
+    /// What retries may hold of a host with a parallelism of its own.
+    fn late_slots(&self, host: &str) -> usize {
+        let own = self.hosts.of(host).and_then(|limits| limits.parallelism);
+        own.map_or(usize::MAX, |most| part(slots(most), LATE_PART_OF_HOST))
     }
 
     /// Lets an entry in; whether others wait there.
     pub(super) fn enter(&mut self, gate: &Gate, entry: &EntryRow, now: Millis) -> bool {
-        let time = Timestamp::from_millis(now);
+        let (time, wish) = (Timestamp::from_millis(now), self.wish(gate, Some(entry)));
         self.change(gate, |state| {
             state.inside += 1;
-            note_flow(state, gate, entry);
+            note_flow(state, wish);
             if let Some(flow) = &mut state.flow {
                 flow.limiter.begin(time, &flow.limits);
             }
@@ -164,9 +187,9 @@ impl Gates {
         if let Some(waits) = self.waits.get_mut(gate.kind()) {
             *waits += 1;
         }
-        let parked = !self.crowded(gate, places);
+        let (parked, wish) = (!self.crowded(gate, places), self.wish(gate, Some(entry)));
         self.change(gate, |state| {
-            note_flow(state, gate, entry);
+            note_flow(state, wish);
             if parked {
                 state.parked.push_back(entry.line);
             } else {
@@ -315,6 +338,15 @@ impl Gates {
     }
 }
 
+/// A part of so many, and one at least.
+fn part(of: usize, (part, whole): (usize, usize)) -> usize {
+    (of.saturating_mul(part) / whole).max(1)
+}
+
+fn slots(most: u32) -> usize {
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
 /// The limits in force: those of the message that was accepted last.
 fn newest(known: Option<Wish>, own: Option<Wish>) -> Option<Wish> {
     match (known, own) {
@@ -323,8 +355,8 @@ fn newest(known: Option<Wish>, own: Option<Wish>) -> Option<Wish> {
     }
 }
 
-fn note_flow(state: &mut State, gate: &Gate, entry: &EntryRow) {
-    let Some((limits, named_by)) = wish(entry).filter(|_| matches!(gate, Gate::Flow(_))) else { return };
+fn note_flow(state: &mut State, wish: Option<Wish>) {
+    let Some((limits, named_by)) = wish else { return };
     let flow = state.flow.get_or_insert_with(|| Box::new(Flow { limits, named_by, limiter: Limiter::default() }));
     if named_by > flow.named_by {
         (flow.limits, flow.named_by) = (limits, named_by);

@@ -23,6 +23,8 @@ mod turns;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use chaski_core::flow::HostLimits;
+
 use crate::row::EntryRow;
 use gate::Gate;
 use gates::Gates;
@@ -64,6 +66,8 @@ pub(crate) struct Limits {
     pub(crate) passing: HashSet<i64>,
     /// Whether a host that keeps failing is given pauses.
     pub(crate) breaker: bool,
+    /// What single hosts may be called with.
+    pub(crate) hosts: HostLimits,
 }
 
 /// What passed with the time.

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use chaski_core::flow::HostLimits;
 use chaski_core::ports::{Clock, Leased};
 use chaski_core::queue::QueueName;
 use chaski_core::retry::TierDelays;
@@ -55,6 +56,8 @@ pub struct Options {
     pub lease: Duration,
     /// Whether a host that keeps failing is given pauses.
     pub breaker: bool,
+    /// What single hosts may be called with.
+    pub hosts: HostLimits,
     /// SQLite's VFS, by name; the system's own where none is named. For tests of faults.
     pub vfs: Option<String>,
 }
@@ -75,6 +78,7 @@ impl Options {
             routes: settings.routes.clone(),
             lease: settings.http.max_timeout + LEASE_RESERVE,
             breaker: settings.breaker,
+            hosts: settings.hosts.clone(),
             vfs: None,
         }
     }

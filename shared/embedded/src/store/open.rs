@@ -199,6 +199,7 @@ fn limits(options: &Options, queues: &QueueTable) -> Limits {
         tiers: Tier::ALL.into_iter().filter_map(|tier| queues.number(&QueueName::Tier(tier))).collect(),
         passing: passing.iter().filter_map(|name| queues.number(name)).collect(),
         breaker: options.breaker,
+        hosts: options.hosts.clone(),
     }
 }
 

@@ -5,9 +5,11 @@ use chaski_core::filter::{DeadLetterFilter, MessageFilter, Whose};
 use chaski_core::ledger::MessageState;
 use chaski_core::pause::PauseScope;
 use chaski_core::ports::{CancelCount, Cancelled, DeadLetters, Ledger, Pauses};
+use chaski_core::route::Ordering;
+use chaski_core::time::Timestamp;
 
 use crate::service::Service;
-use crate::world::{SECOND, id_of, page};
+use crate::world::{SECOND, START, id_of, page};
 
 const CALLBACKS: &str = r#","callback":{"url":"https://e.org/done"},"failure_callback":{"url":"https://e.org/failed"}"#;
 
@@ -76,8 +78,11 @@ async fn a_dead_message_is_told_of_and_a_callback_that_fails_is_dead_once_and_to
 async fn what_has_expired_is_not_sent_and_is_recorded_and_told_of() {
     let service = Service::new();
     let (pause, _) = service.world.store.pause(&PauseScope::Route("messages".to_owned())).await.unwrap();
-    let id = service.post("s", "m", &format!(r#","expires_in":"5s"{CALLBACKS}"#)).await;
+    let id = service.post("s", "m", &format!(r#","expires_in":"5s","ordering":"strict"{CALLBACKS}"#)).await;
     service.post("s", "behind", "").await;
+    let record = service.world.record(&id).await;
+    assert_eq!(record.expires_at, Some(Timestamp::from_millis(START + 5 * SECOND)));
+    assert_eq!(record.ordering, Some(Ordering::Strict), "while it waits it is known what it asked for");
     service.world.pass(5 * SECOND);
     service.world.store.resume(&pause.id).await.unwrap();
     service.steps(3).await;

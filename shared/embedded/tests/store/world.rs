@@ -8,6 +8,7 @@ use std::time::Duration;
 use chaski_core::dead_letter::DeadLetter;
 use chaski_core::envelope::Envelope;
 use chaski_core::filter::{Page, Whose};
+use chaski_core::flow::HostLimits;
 use chaski_core::history::{AttemptRecord, ErrorRecord};
 use chaski_core::identity;
 use chaski_core::ledger::{AttemptReport, KeptAnswer, Listing, MessageRecord, MessageState};
@@ -75,6 +76,7 @@ pub(crate) fn options(data: &Path) -> Options {
         routes: route::default_routes(),
         lease: Duration::from_secs(90),
         breaker: true,
+        hosts: HostLimits::default(),
         vfs: None,
     }
 }

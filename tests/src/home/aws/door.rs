@@ -1,6 +1,6 @@
 //! A door between a function and the local AWS that refuses what the script says. Behind the ingress single entries
 //! of a call, which AWS answers with 200 and a list of failures, and the local AWS never does by itself; behind the
-//! consumers whole retries and burials. So the real adapters see real refusals.
+//! consumers whole retries, burials, callbacks, and what strict lines are to remember. So the real adapters see real refusals.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -22,13 +22,15 @@ const TARGET: &str = "x-amz-target";
 const SEND: &str = "AmazonSQS.SendMessage";
 const SEND_BATCH: &str = "AmazonSQS.SendMessageBatch";
 const PUT: &str = "DynamoDB_20120810.PutItem";
+/// In the text of an entry that tells of another message's end.
+const CALLBACK: &str = r#""callback_of":"#;
 
 /// Whose calls pass the door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
     /// Entries of batches are refused.
     Ingress,
-    /// Retries and burials are refused.
+    /// Retries, burials, callbacks and what lines remember are refused.
     Consumers,
 }
 
@@ -109,16 +111,25 @@ impl Door {
     }
 
     fn refuses_settlement(&self, operation: &str, body: &[u8]) -> bool {
-        let place = match operation {
-            _ if self.caller == Caller::Ingress => return false,
-            SEND => "/MessageGroupId",
-            // A subject's digest in the table is its group's id. What can't be read has none: the empty one.
-            PUT => "/Item/subject_digest/S",
-            _ => return false,
-        };
+        if self.caller == Caller::Ingress || ![SEND, PUT].contains(&operation) {
+            return false;
+        }
         let call: Value = serde_json::from_slice(body).unwrap_or_default();
-        let group = call.pointer(place).and_then(Value::as_str).unwrap_or_default();
-        self.faults.refuses_settlement_of(group)
+        let text = |place: &str| call.pointer(place).and_then(Value::as_str);
+        if text("/MessageBody").is_some_and(|body| body.contains(CALLBACK)) && self.faults.refuses_callback() {
+            return true;
+        }
+        let group = match (operation, text("/Item/pk/S")) {
+            (SEND, _) => text("/MessageGroupId").map(str::to_owned),
+            // What a strict line remembers stands under its head's id.
+            (_, Some(row)) => match row.strip_prefix("line#").and_then(|row| row.split('#').next()) {
+                Some(id) => self.faults.group_of(id),
+                None => return false,
+            },
+            // A subject's digest in the table is its group's id. What can't be read has none: the empty one.
+            (_, None) => text("/Item/subject_digest/S").map(str::to_owned),
+        };
+        self.faults.refuses_settlement_of(&group.unwrap_or_default())
     }
 
     /// The call without the entries that are refused, and the answer's words on them.

@@ -126,6 +126,10 @@ impl Places {
         &self.queues
     }
 
+    pub(super) fn shards(&self) -> impl Iterator<Item = &QueueName> {
+        self.queues.iter().filter(|queue| matches!(queue, QueueName::Shard { .. }))
+    }
+
     pub(super) fn arn(&self, queue: &QueueName) -> String {
         QueuePrefix::new(self.prefix()).arn(queue, "aws", &self.local.region)
     }

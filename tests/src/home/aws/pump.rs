@@ -87,27 +87,40 @@ impl Mapping<'_> {
     /// The event, as Lambda writes it.
     fn event(&self, messages: &[Message]) -> anyhow::Result<String> {
         let arn = self.home.places.arn(&self.queue);
-        let records: Option<Vec<Value>> = messages.iter().map(|message| record(message, &arn)).collect();
+        let records: Option<Vec<Value>> = messages.iter().map(|message| self.record(message, &arn)).collect();
         let records = records.context("a message without an id, a handle or a body")?;
         Ok(json!({ "Records": records }).to_string())
     }
-}
 
-fn record(message: &Message, arn: &str) -> Option<Value> {
-    let given = message.attributes()?;
-    let attributes: Map<String, Value> =
-        given.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_str().into())).collect();
-    Some(json!({
-        "messageId": message.message_id()?,
-        "receiptHandle": message.receipt_handle()?,
-        "body": message.body()?,
-        "attributes": attributes,
-        "messageAttributes": {},
-        "md5OfBody": message.md5_of_body(),
-        "eventSource": "aws:sqs",
-        "eventSourceARN": arn,
-        "awsRegion": arn.split(':').nth(3),
-    }))
+    fn record(&self, message: &Message, arn: &str) -> Option<Value> {
+        let given = message.attributes()?;
+        let attributes: Map<String, Value> =
+            given.iter().map(|(name, value)| (name.as_str().to_owned(), self.told(name, value).into())).collect();
+        Some(json!({
+            "messageId": message.message_id()?,
+            "receiptHandle": message.receipt_handle()?,
+            "body": message.body()?,
+            "attributes": attributes,
+            "messageAttributes": {},
+            "md5OfBody": message.md5_of_body(),
+            "eventSource": "aws:sqs",
+            "eventSourceARN": arn,
+            "awsRegion": arn.split(':').nth(3),
+        }))
+    }
+
+    /// The queue's times by the story's clock. That is put forward only while the queues are empty, so what is in them
+    /// was sent since.
+    fn told(&self, name: &MessageSystemAttributeName, value: &str) -> String {
+        let is_time = matches!(
+            name,
+            MessageSystemAttributeName::SentTimestamp | MessageSystemAttributeName::ApproximateFirstReceiveTimestamp
+        );
+        match value.parse::<u128>() {
+            Ok(millis) if is_time => (millis + self.home.clock.ahead().as_millis()).to_string(),
+            _ => value.to_owned(),
+        }
+    }
 }
 
 fn sighting(message: &Message) -> Sighting {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::parts::{AttemptShape, ErrorShape, text_or_base64};
 use crate::ledger::{KeptAnswer, MessageRecord};
+use crate::route::Ordering;
 use crate::time::Timestamp;
 
 /// A message as `GET /messages/{id}` answers it; a list leaves the answer out.
@@ -31,6 +32,10 @@ pub(in crate::api) struct MessageShape<'a> {
     received_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_due: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ordering: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<Timestamp>,
     attempts: Vec<AttemptShape<'a>>,
@@ -83,6 +88,8 @@ impl<'a> MessageShape<'a> {
             target_host: listing.target_host.as_deref(),
             received_at: listing.received_at,
             next_due: record.next_due,
+            ordering: record.ordering.map(Ordering::name),
+            expires_at: record.expires_at,
             ended_at: record.ended_at,
             attempts: record.attempts.iter().map(|(attempt, by)| AttemptShape::of(attempt, Some(by))).collect(),
             body: listing.body.as_ref().map(|body| BodyShape { body_ref: &body.reference, bytes: body.bytes }),

@@ -356,6 +356,8 @@ pub(super) fn message(id: &str, state: MessageState) -> MessageRecord {
         cancelling: false,
         queue: (!ended).then(|| "messages-1".to_owned()),
         next_due: None,
+        ordering: None,
+        expires_at: None,
         ended_at: ended.then(|| at(9)),
         attempts: Vec::new(),
         answer: None,

@@ -5,6 +5,7 @@ use super::*;
 use crate::filter::{MessageFilter, Page, TargetFilter, Whose};
 use crate::history::ErrorRecord;
 use crate::ledger::MessageState;
+use crate::route::Ordering;
 
 #[test]
 fn a_message_is_told_whole() {
@@ -18,6 +19,8 @@ fn a_message_is_told_whole() {
     record.listing.target_host = Some("example.org".to_owned());
     record.cancelling = true;
     record.next_due = Some(at(70));
+    record.ordering = Some(Ordering::Strict);
+    record.expires_at = Some(at(3_600));
     record.attempts = vec![(attempt(1), "0.1.0".to_owned())];
     record.answer = Some(answered(b"oh no"));
     record.error = Some(ErrorRecord::new("http_5xx", Some(500), "the target answered 500", at(2)));
@@ -27,6 +30,7 @@ fn a_message_is_told_whole() {
         "subject": "s", "client": "7", "labels": ["invoice"], "route": "messages", "queue": "messages-1",
         "target": "https://example.org/hook", "target_host": "example.org",
         "received_at": "2026-12-01T09:00:00.000Z", "next_due": "2026-12-01T09:01:10.000Z",
+        "ordering": "strict", "expires_at": "2026-12-01T10:00:00.000Z",
         "attempts": [{"n": 1, "at": "2026-12-01T09:00:01.000Z", "tier": "messages-1", "outcome": "http_5xx",
             "status": 500, "duration_ms": 12, "version": "0.1.0"}],
         "answer": {"status": 500, "body": "oh no", "truncated": false},

@@ -70,16 +70,38 @@ fn what_a_line_remembers_is_gone_on_from() {
     assert_eq!((letter.first_error.class.as_str(), letter.last_error.class.as_str()), ("http_5xx", "gone"));
 }
 
+/// It has expired meanwhile, was cancelled, or is stuck: whoever is told of its end is told of the attempts before it.
+#[test]
+fn an_end_without_an_attempt_tells_of_those_that_a_line_remembers() {
+    let fields = r#""ordering":"strict","failure_callback":{"url":"http://e.org/failed"}"#;
+    let life = r#","expires_at":"2026-12-01T09:00:05Z""#;
+    for (id, meta, receives) in [("expired", life, 2), ("stuck", "", crate::limits::RECEIVES)] {
+        let world = World::new();
+        world.run(&[asking(id, "/500", fields, meta)]);
+        *world.known.remembered.lock().unwrap() = Some(world.hold(id).envelope.meta.unwrap());
+        world.clock.0.fetch_add(6_000, Ordering::SeqCst);
+        assert!(world.run(&[Leased { receives, ..asking(id, "/500", fields, meta) }]).is_empty());
+        let last = world.book.settled.lock().unwrap().last().unwrap().1.clone();
+        let (Settlement::End(_, Some(letter)) | Settlement::Bury(letter)) = last else { panic!("{last:?}") };
+        assert_eq!((letter.last_error.class.as_str(), letter.attempts.len()), (id, 1));
+        assert_eq!(letter.first_error.class, "http_5xx");
+        assert_eq!(*world.book.remembered.lock().unwrap(), [(id.to_owned(), 1)], "what is remembered goes");
+        let (callback, _) = world.callback().unwrap();
+        assert!(String::from_utf8_lossy(callback.message.body.bytes()).contains(r#""attempts":[{"n":1,"#));
+    }
+}
+
 #[test]
 fn a_message_s_own_retries_go_before_the_policy() {
     let world = World::new();
     let none = asking("none", "/500", r#""retry":{"max_attempts":1}"#, "");
     let more = asking("more", "/400", r#""retry":{"max_attempts":6}"#, r#","attempts":4"#);
     let last = asking("last", "/400", r#""retry":{"max_attempts":6}"#, r#","attempts":5"#);
+    let begins = asking("begins", "/500", r#""retry":{"delays":["2s","3h"]}"#, "");
     let own = asking("own", "/500", r#""retry":{"delays":["2s","3h"]}"#, r#","attempts":1"#);
     let over = asking("over", "/500", r#""retry":{"delays":["2s","3h"]}"#, r#","attempts":2"#);
     let line = asking("line", "/500", r#""ordering":"strict","retry":{"delays":["3h"]}"#, "");
-    for entry in [none, more, last, own, over, line] {
+    for entry in [none, more, last, begins, own, over, line] {
         world.run(&[entry]);
     }
     for id in ["none", "last", "over"] {
@@ -90,7 +112,8 @@ fn a_message_s_own_retries_go_before_the_policy() {
         other => panic!("{id}: {other:?}"),
     };
     assert_eq!(moved("more").queue, QueueName::Tier(Tier::Medium), "the last tier of the policy again");
-    let (now, own) = (world.clock.now(), moved("own"));
+    let (now, begins, own) = (world.clock.now(), moved("begins"), moved("own"));
+    assert_eq!((begins.queue, begins.due), (QueueName::Wake, Some(now.plus(Duration::from_secs(2)))));
     assert_eq!((&own.queue, own.due), (&QueueName::Wake, Some(now.plus(Duration::from_secs(3 * 3_600)))));
     assert_eq!(own.group, own.dedup, "it stands in nobody's way");
     assert_eq!(world.hold("line").due, own.due.unwrap());
@@ -233,6 +256,23 @@ fn who_is_not_admitted_waits_and_no_attempt_is_counted() {
     assert_eq!(world.known.rests.load(Ordering::SeqCst), 2, "each batch is told to be at its end");
     let Some(Settlement::Move(entry)) = world.settlement("a") else { panic!("not retried") };
     assert_eq!(Envelope::read(&entry.body).unwrap().meta.unwrap().attempts, 1);
+}
+
+/// A resume shows a paused head by its receive. Hidden after that, at the end of its batch, it would sleep for hours.
+#[test]
+fn who_waits_long_goes_back_before_a_slow_neighbour_has_ended() {
+    let scope = PauseScope::Subject { tenant: String::new(), subject: "s".to_owned() };
+    for (neighbour, ends) in [("/never", false), ("/200", true)] {
+        let world = World::new();
+        let pause = Pause { id: scope.id(), scope: scope.clone(), created_at: world.clock.now() };
+        *world.known.orders.lock().unwrap() = Orders { pauses: vec![pause], marks: Vec::new() };
+        let batch = [first("slow", "other", neighbour), first("head", "s", "/200"), first("follower", "s", "/200")];
+        let until = world.clock.elapsed() + Duration::from_secs(42);
+        let run = world.dispatcher.run(&batch, until).now_or_never();
+        assert_eq!(run, ends.then(|| vec!["head".to_owned(), "follower".to_owned()]));
+        let hidden = [("head".to_owned(), Duration::from_secs(60)), ("follower".to_owned(), Duration::ZERO)];
+        assert_eq!(world.given_back(), hidden, "once, and at once");
+    }
 }
 
 #[test]

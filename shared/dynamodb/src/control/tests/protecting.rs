@@ -6,7 +6,7 @@
 
 use std::sync::atomic::AtomicU32;
 
-use chaski_core::flow::Flow;
+use chaski_core::flow::{Flow, HostLimits};
 use chaski_core::outcome::{ErrorClass, Failure};
 use tokio::time::{Instant, sleep};
 
@@ -40,9 +40,13 @@ struct Stack {
 
 impl Stack {
     fn of(processes: u8) -> Arc<Self> {
+        Self::limiting(processes, &HostLimits::default())
+    }
+
+    fn limiting(processes: u8, hosts: &HostLimits) -> Arc<Self> {
         let (fake, clock) = (FakeControl::default(), Virtual(Instant::now()));
         let table = ControlTable::new(fake.client(), "control");
-        let process = |n| AwsControl::new(Some(table.clone()), clock.clone(), &Dice(n));
+        let process = |n| AwsControl::new(Some(table.clone()), clock.clone(), &Dice(n)).limiting(hosts.clone());
         Arc::new(Self {
             processes: (0..processes).map(process).collect(),
             fake,
@@ -136,6 +140,22 @@ async fn a_rate_and_a_parallelism_hold_with_four_processes_side_by_side() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_has_limits_of_its_own_besides_those_of_flows() {
+    let own = Flow::new("-", Some(10), None, Some(2)).unwrap().limits();
+    let stack = Stack::limiting(4, &HostLimits::new([("e.org".to_owned(), own)].into()));
+    lines(&stack, 60, &Flow::new("crm", Some(1_000), None, Some(100)).unwrap(), 100, 30).await;
+    let begun = stack.begun_within(0, 30);
+    assert!((270..=330).contains(&begun), "{begun} attempts");
+    assert_eq!(stack.most.load(Ordering::SeqCst), 2, "at once");
+    assert_eq!(stack.fake.keys("flow#").len(), 2);
+    // Who goes elsewhere is not asked about it.
+    drop(stack.fake.calls());
+    let elsewhere = Ask { host: "f.org", ..stack.ask(None, 1) };
+    assert_eq!(stack.processes[0].admit(elsewhere).await, Admission::Go);
+    assert!(stack.fake.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_high_rate_costs_calls_by_the_second() {
     let stack = Stack::of(4);
     let flow = Flow::new("crm", Some(300), None, None).unwrap();
@@ -186,12 +206,10 @@ async fn a_message_waits_beside_its_neighbour_for_a_slot_and_not_for_a_permit() 
     let process = &stack.processes[0];
     let ask = stack.ask(Some(&flow), 1);
     assert_eq!(process.admit(ask).await, Admission::Go);
-    eprintln!("{:?}", stack.clock.elapsed());
     let (second, ()) = tokio::join!(process.admit(ask), async {
         sleep(Duration::from_millis(300)).await;
         process.report(ask, &Outcome::Delivered).await;
     });
-    eprintln!("{:?}", (second, stack.clock.elapsed()));
     assert_eq!((second, stack.clock.elapsed()), (Admission::Go, Duration::from_millis(300)));
     assert!(matches!(process.admit(ask).await, Admission::Wait(_)), "but not for ever");
     assert!(stack.clock.elapsed() <= Duration::from_millis(1_400), "{:?}", stack.clock.elapsed());

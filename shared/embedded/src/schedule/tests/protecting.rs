@@ -102,6 +102,50 @@ fn a_rate_and_a_parallelism_of_a_key_hold_whoever_its_subjects_and_hosts_are() {
     assert!(!world.file.values().any(|line| line.contains_key(&free)), "who is in no flow does not wait");
 }
 
+/// The limits of the host `slow`, ten a second and two at once, hold whatever the flows of its messages.
+#[test]
+fn a_host_has_limits_of_its_own_besides_those_of_flows() {
+    let slow = Flow::new("-", Some(10), None, Some(2)).unwrap().limits();
+    let hosts = HostLimits::new([("slow".to_owned(), slow)].into());
+    let mut world = World::new(Limits { hosts, ..limits(512, 64) });
+    for n in 0..400 {
+        world.add_flow(&format!("s{n}"), "slow", &flow(&format!("k{}", n % 3), Some(1_000), Some(100)));
+    }
+    let others: Vec<i64> = (0..20).map(|n| world.add(&format!("o{n}"), "quick", 1)).collect();
+    let (mut begun, mut running) = (0, Vec::new());
+    let end = NOW + 30_000;
+    while world.now < end {
+        for lease in world.lease_all() {
+            let is_other = others.contains(&lease.1.seq);
+            assert!(!is_other || world.now == NOW, "who goes elsewhere does not wait");
+            begun += usize::from(!is_other);
+            running.push((world.now + 120, lease));
+        }
+        let at_once = running.iter().filter(|(_, (_, entry))| !others.contains(&entry.seq)).count();
+        assert!(at_once <= 2, "{at_once} at once");
+        let next = running.iter().map(|(ends, _)| *ends).min().unwrap_or(end).min(end);
+        world.wait(next);
+        let ended: Vec<_> = running.extract_if(.., |(ends, _)| *ends <= world.now).collect();
+        ended.iter().for_each(|(_, lease)| assert_eq!(world.ended(lease, Sign::Alive), None));
+    }
+    assert!((270..=330).contains(&begun), "{begun}");
+}
+
+#[test]
+fn retries_have_half_of_what_a_host_s_own_limit_leaves() {
+    let own = Flow::new("-", None, None, Some(4)).unwrap().limits();
+    let hosts = HostLimits::new([("slow".to_owned(), own)].into());
+    let mut world = World::new(Limits { hosts, ..limits(512, 64) });
+    for n in 0..10 {
+        world.add_late(&format!("old{n}"), "slow");
+    }
+    assert_eq!(world.lease_all().len(), 2);
+    for n in 0..10 {
+        world.add(&format!("new{n}"), "slow", 1);
+    }
+    assert_eq!(world.lease_all().len(), 2, "the other half is left to new messages");
+}
+
 #[test]
 fn a_hundred_thousand_subjects_of_one_key_wait_in_the_file_and_cost_neither_memory_nor_looks() {
     let mut world = World::new(limits(512, 64));
