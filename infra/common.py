@@ -153,6 +153,7 @@ def describe(session, stack: str) -> dict:
         "queue_prefix": found["QueuePrefix"],
         "table": found["TableName"],
         "control_table": found["ControlTableName"],
+        "bucket": found["BodiesBucketName"],
         "functions": {name: found[f"{key}Function"] for name, key in names.items()},
         "log_groups": {name: found[f"{key}LogGroup"] for name, key in names.items()},
     }

@@ -3,7 +3,7 @@
 //! store of its own, so they run side by side.
 
 use chaski_tests::conformance::{
-    burial, callback, cancel, dedup, delivery, flow, foreign, identity, line, order, pause, retry, time,
+    body, burial, callback, cancel, dedup, delivery, flow, foreign, identity, line, order, pause, retry, time,
 };
 use chaski_tests::home::aws::AwsHome;
 use chaski_tests::home::embedded::EmbeddedHome;
@@ -35,6 +35,11 @@ macro_rules! holds {
 }
 
 holds! {
+    body::a_body_of_any_size_arrives_as_it_was_given;
+    body::a_retry_sends_the_same_body;
+    body::a_dead_letter_keeps_its_body_and_a_replay_sends_it;
+    body::an_upload_is_one_message_s;
+    body::a_body_goes_with_what_names_it;
     delivery::what_is_done_is_never_seen_again;
     delivery::a_lost_answer_is_an_entry_seen_again_and_nothing_more;
     delivery::a_batch_delivered_twice_is_handed_off_once;

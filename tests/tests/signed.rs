@@ -14,6 +14,7 @@ use chaski_core::ports::{Clock, Enqueue, Entry, Taken};
 use chaski_core::queue::QueueName;
 use chaski_core::time::Timestamp;
 use chaski_signed::{KeyRows, KeyWindow, S3, SignedError};
+use chaski_tests::world::noise;
 use chaski_tests::world::stack::Stack;
 use serde_json::json;
 
@@ -39,16 +40,8 @@ async fn bucket() -> anyhow::Result<S3> {
     Ok(S3::new(&clients(&stack)?, &bucket))
 }
 
-/// Bytes without a pattern, the same at every run (xorshift).
 fn noise(bytes: usize) -> Bytes {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.flatten().take(bytes).collect()
+    noise::bytes(0, bytes).into()
 }
 
 #[tokio::test]
@@ -74,14 +67,24 @@ async fn a_body_of_25_mb_comes_back_as_it_went_piece_by_piece() -> anyhow::Resul
 #[tokio::test]
 async fn whoever_has_the_address_may_upload_with_a_plain_client() -> anyhow::Result<()> {
     let (s3, body) = (bucket().await?, noise(300_000));
-    let address = s3.presign_put("in/1", Duration::from_secs(60), SystemTime::now()).map_err(anyhow::Error::msg)?;
+    let signed = s3.presign_put("in/1", Duration::from_secs(60), SystemTime::now()).map_err(anyhow::Error::msg)?;
     let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
     let plain = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls).build()?;
-    let answer = plain.put(&address).body(body.clone()).send().await?;
-    assert_eq!(answer.status().as_u16(), 200);
+    let put = async |header: bool, body: Bytes| {
+        let request = plain.put(&signed.address).body(body);
+        let request = signed
+            .headers
+            .iter()
+            .filter(|_| header)
+            .fold(request, |request, (name, value)| request.header(*name, *value));
+        anyhow::Ok(request.send().await?.status().as_u16())
+    };
+    assert_eq!(put(false, body.clone()).await?, 403, "its condition is signed");
+    assert_eq!(put(true, body.clone()).await?, 200);
+    assert_eq!(put(true, Bytes::from_static(b"another")).await?, 412, "once is once");
     assert_eq!(s3.get("in/1").await?.context("it is not there")?.whole(300_000).await?, body);
     Ok(())
 }
@@ -94,8 +97,10 @@ async fn copies_deletions_and_what_is_not_there() -> anyhow::Result<()> {
     assert!(!s3.copy("live/1", "dead/1").await?);
     s3.put("live/1", Bytes::from_static(b"body")).await?;
     assert!(s3.copy("live/1", "dead/a 1").await?);
+    assert!(!s3.put_new("live/1", Bytes::from_static(b"new")).await?);
     s3.delete("live/1").await?;
     s3.delete("live/1").await?;
+    assert!(s3.put_new("claim/1", Bytes::from_static(b"new")).await?);
     assert!(s3.get("live/1").await?.is_none());
     assert_eq!(s3.get("dead/a 1").await?.context("no copy")?.whole(4).await?, b"body");
     let nowhere = S3::new(&clients(&Stack::find()?)?, &name("nowhere"));

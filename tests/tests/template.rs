@@ -11,6 +11,8 @@ use chaski_aws::{is_fifo, suffix};
 use chaski_core::queue::{QueueName, Tier};
 use chaski_core::retry::TierDelays;
 use chaski_core::settings::{HttpSettings, Settings, variable};
+use chaski_signed::S3Bodies;
+use chaski_system::SystemClock;
 use serde_yaml_ng::Value;
 
 fn template() -> Value {
@@ -262,11 +264,14 @@ fn each_role_may_do_exactly_what_its_function_does() {
         }
         let folders = |names: &[&str]| names.iter().map(|name| format!("${{Bodies.Arn}}/{name}/*")).collect();
         let (puts, gets): (BTreeSet<_>, BTreeSet<_>) = match reads {
-            None => (folders(&["live", "long"]), folders(&["live"])),
+            None => (folders(&["live", "long", "claim"]), folders(&["live", "claim"])),
             Some(_) => (folders(&["dead"]), folders(&["live", "long"])),
         };
         expected.extend([("s3:PutObject".to_owned(), puts), ("s3:GetObject".to_owned(), gets)]);
         expected.insert("s3:ListBucket".to_owned(), only("Bodies.Arn"));
+        if reads.is_none() {
+            expected.insert("s3:DeleteObject".to_owned(), folders(&["claim"]));
+        }
         assert_eq!(rights(&template, role), expected, "{role}");
     }
     let queues = ["Wake.Arn", "WakeNet.Arn"].map(str::to_owned).into();
@@ -287,7 +292,11 @@ fn bodies_are_nobody_else_s_and_live_as_long_as_what_names_them() {
     let rules = properties["LifecycleConfiguration"]["Rules"].as_sequence().unwrap();
     let expires: BTreeMap<String, u64> =
         rules.iter().filter_map(|rule| Some((text(&rule["Prefix"]), rule["ExpirationInDays"].as_u64()?))).collect();
-    assert_eq!(expires, BTreeMap::from([("live/".to_owned(), 30), ("long/".to_owned(), 400)]));
+    // A claim outlives its upload, which may come again within the hour of its address. A dead letter's body outlives its
+    // record, which DynamoDB deletes within some days after it has expired; without an end it stays.
+    let folders = [("live/", 30), ("long/", 400), ("claim/", 32)].map(|(folder, days)| (folder.to_owned(), days));
+    let dead = S3Bodies::<SystemClock>::DEAD_DAYS.map(|days| (format!("dead/{days}d/"), u64::from(days) + 7));
+    assert_eq!(expires, folders.into_iter().chain(dead).collect());
     let statement = &template["Resources"]["BodiesPolicy"]["Properties"]["PolicyDocument"]["Statement"][0];
     assert_eq!((&statement["Effect"], &statement["Action"]), (&"Deny".into(), &"s3:*".into()));
     assert_eq!(text(&statement["Condition"]["Bool"]["aws:SecureTransport"]), "false");
@@ -400,7 +409,9 @@ fn the_table_keeps_what_it_has() {
     let properties = &table["Properties"];
     assert_eq!(properties["BillingMode"], "PAY_PER_REQUEST");
     assert_eq!(properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
-    assert_eq!(text(&template["Parameters"]["DeadLetterTtl"]["Default"]), "false");
+    assert_eq!(template["Parameters"]["DeadLetterRetentionDays"]["Default"], 0, "until it is deleted");
+    assert_eq!(text(&properties["TimeToLiveSpecification"]["AttributeName"]), "expires_at");
+    assert_eq!(properties["TimeToLiveSpecification"]["Enabled"], true);
     assert_eq!(text(&template["Parameters"]["TableDeletionProtection"]["Default"]), "true");
     let indexes: BTreeSet<String> = properties["GlobalSecondaryIndexes"]
         .as_sequence()
@@ -431,6 +442,7 @@ fn the_environment_is_small_and_known() {
         "aws.schedule_group",
         "aws.schedule_role",
         "aws.bucket",
+        "retention.dead",
         "signing.secret",
         "signing.previous",
     ]

@@ -28,7 +28,8 @@ pub async fn run(service: &'static str) -> anyhow::Result<()> {
     let clients = Clients::new(AwsSettings::read(|name| std::env::var(name).ok())?)?;
     let prefix = QueuePrefix::new(settings.aws.queue_prefix.as_str());
     let queues = SqsQueues::new(clients.sqs(), prefix.clone(), clock);
-    let dead_letters = DeadLetters::new(chaski_dynamodb::client(&clients), settings.aws.table.as_str());
+    let kept = settings.serve.retention.dead;
+    let dead_letters = DeadLetters::new(chaski_dynamodb::client(&clients), settings.aws.table.as_str()).keeping(kept);
     let table = wiring::control(&settings.aws, &clients);
     let waits = wiring::waits(&settings.aws, &clients, &prefix, table.as_ref());
     let settle = AwsSettle::new(queues.clone(), dead_letters).remembering(table.clone()).scheduling(waits.clone());
@@ -37,7 +38,7 @@ pub async fn run(service: &'static str) -> anyhow::Result<()> {
     let control = control.limiting(settings.hosts.clone());
     let target = HttpTarget::new(settings.guard.clone(), Arc::new(clock));
     let bucket = Some(settings.aws.bucket.as_str()).filter(|name| !name.is_empty());
-    let bodies = S3Bodies::new(bucket.map(|name| S3::new(&clients, name)), clock);
+    let bodies = S3Bodies::new(bucket.map(|name| S3::new(&clients, name)), clock).burying(kept);
     let dispatcher = Dispatcher::new(settings, target, settle, clock, control).with_bodies(bodies);
     let sources = Sources { queues, waits };
     let handler = service_fn(|event: LambdaEvent<SqsEvent>| {

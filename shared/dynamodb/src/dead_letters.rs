@@ -1,5 +1,7 @@
 //! The table of what was given up.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
@@ -15,13 +17,20 @@ use crate::item::{self, Item};
 pub struct DeadLetters {
     client: Client,
     table: String,
+    retention: Option<Duration>,
 }
 
 impl DeadLetters {
     /// The table of that name.
     #[must_use]
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+        Self { client, table: table.into(), retention: None }
+    }
+
+    /// The same, with records that DynamoDB deletes some time after they are so old; `None` is never.
+    #[must_use]
+    pub fn keeping(self, retention: Option<Duration>) -> Self {
+        Self { retention, ..self }
     }
 
     /// Puts a record. `Ok` means that it is there, whole: written now, or by an earlier burial of the same
@@ -31,7 +40,10 @@ impl DeadLetters {
     /// It is not known to be there.
     pub async fn put(&self, letter: &DeadLetter) -> Result<(), SettleError> {
         let all = async {
-            for item in item::items(letter) {
+            for mut item in item::items(letter) {
+                if let Some(retention) = self.retention {
+                    item::expire(&mut item, letter.died_at.plus(retention));
+                }
                 self.put_item(item).await?;
             }
             Ok(())

@@ -12,6 +12,7 @@ use chaski_core::dead_letter::DeadLetter;
 use chaski_core::history::{AttemptRecord, ErrorRecord, cut};
 use chaski_core::identity;
 use chaski_core::limits;
+use chaski_core::time::Timestamp;
 
 /// An item, by attribute.
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -26,6 +27,9 @@ pub(crate) const MESSAGE: &str = "message";
 pub(crate) const PARTS: &str = "parts";
 /// The bytes in an item that is a part.
 pub(crate) const PART: &str = "part";
+
+/// From when on DynamoDB may delete the item (the table's time to live), in Unix seconds.
+const EXPIRES_AT: &str = "expires_at";
 
 /// A part's bytes; the rest of its item is below 10 KB.
 const PART_BYTES: usize = limits::DEAD_LETTER_ITEM_BYTES - 10_000;
@@ -64,6 +68,12 @@ pub(crate) fn items(letter: &DeadLetter) -> Vec<Item> {
     record.insert(PARTS.to_owned(), AttributeValue::L(keys));
     items.push(record);
     items
+}
+
+/// Lets DynamoDB delete the item from then on, to the second, and never before.
+pub(crate) fn expire(item: &mut Item, at: Timestamp) {
+    let seconds = at.millis().saturating_add(999).div_euclid(1_000);
+    item.insert(EXPIRES_AT.to_owned(), AttributeValue::N(seconds.to_string()));
 }
 
 /// What DynamoDB counts for an item: names and values, and 3 bytes and one an element for lists and maps.

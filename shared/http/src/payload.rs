@@ -12,12 +12,18 @@ use http_body::{Body, Frame, SizeHint};
 pub(crate) struct Streamed {
     // Never contended: the client asks for a body that can be shared between threads, and does not share it.
     pieces: Mutex<Pieces>,
+    /// What has come of a piece and was not yet asked for.
+    piece: Bytes,
     left: u64,
 }
 
+/// Bytes that the client is given at once. It gathers what it is given until that is 400 KiB, and the last of it may
+/// come on top.
+const FRAME_BYTES: usize = 16_384;
+
 impl Streamed {
     pub(crate) fn new(body: OpenBody) -> Self {
-        Self { pieces: Mutex::new(body.pieces), left: body.bytes }
+        Self { pieces: Mutex::new(body.pieces), piece: Bytes::new(), left: body.bytes }
     }
 }
 
@@ -27,17 +33,20 @@ impl Body for Streamed {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let pieces = this.pieces.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let piece = match ready!(pieces.as_mut().poll_next(cx)) {
-            Some(Ok(piece)) => piece,
-            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-            None if this.left == 0 => return Poll::Ready(None),
-            None => return Poll::Ready(Some(Err(wrong_length()))),
-        };
-        let size = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        while this.piece.is_empty() {
+            let pieces = this.pieces.get_mut().unwrap_or_else(PoisonError::into_inner);
+            this.piece = match ready!(pieces.as_mut().poll_next(cx)) {
+                Some(Ok(piece)) => Bytes::from(piece),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None if this.left == 0 => return Poll::Ready(None),
+                None => return Poll::Ready(Some(Err(wrong_length()))),
+            };
+        }
+        let frame = this.piece.split_to(this.piece.len().min(FRAME_BYTES));
+        let size = u64::try_from(frame.len()).unwrap_or(u64::MAX);
         let Some(left) = this.left.checked_sub(size) else { return Poll::Ready(Some(Err(wrong_length()))) };
         this.left = left;
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from(piece)))))
+        Poll::Ready(Some(Ok(Frame::data(frame))))
     }
 
     fn is_end_stream(&self) -> bool {

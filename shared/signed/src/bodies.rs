@@ -1,11 +1,12 @@
 //! Bodies that are too large for a queue, kept in S3: `live/` and `long/` for messages on their way, `dead/` for dead
-//! letters. The bucket's rules delete the first after 30 days and the second after 400; the third stays.
+//! letters, `claim/` for whose an upload is. The bucket's rules delete the first after 30 days, the second after 400 and
+//! the last after 32; a dead letter's body stays, or goes some days after its record does.
 
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use chaski_core::ports::{Bodies, BodyError, Clock, KeptBody, OpenBody, Pieces, Upload, UploadAddress};
+use chaski_core::ports::{Bodies, BodyError, Claim, Clock, KeptBody, OpenBody, Pieces, Upload, UploadAddress};
 use chaski_core::time::Timestamp;
 use flate2::Compression;
 use flate2::write::{DeflateDecoder, DeflateEncoder};
@@ -18,6 +19,9 @@ use crate::s3::{Object, S3};
 const UPLOAD: Duration = Duration::from_secs(60 * 60);
 /// A message that waits for longer has its body where it is kept for longer: half of the 30 days are for its retries.
 const LONG: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// What is read of a claim: a message's id.
+const CLAIM_BYTES: usize = 256;
 /// Behind the key of a packed body, with its size before it was packed.
 const PACKED: &str = ".z";
 /// Bytes that are unpacked at once: they become a thousand times as many at the very most.
@@ -28,13 +32,28 @@ const STEP: usize = 1_024;
 pub struct S3Bodies<C> {
     bucket: Option<S3>,
     clock: C,
+    dead: String,
+}
+
+impl<C> S3Bodies<C> {
+    /// Days after which a dead letter's body is deleted by a rule of the bucket, a week later: each is a folder below
+    /// `dead/`, `30d/`. DynamoDB deletes an expired record within some days, and a body has to outlive its record.
+    pub const DEAD_DAYS: [u32; 5] = [7, 30, 90, 365, 1_095];
 }
 
 impl<C: Clock> S3Bodies<C> {
     /// In this bucket, if there is one.
     #[must_use]
     pub fn new(bucket: Option<S3>, clock: C) -> Self {
-        Self { bucket, clock }
+        Self { bucket, clock, dead: "dead/".to_owned() }
+    }
+
+    /// The same, for dead letters that are deleted after so long; `None` is never.
+    #[must_use]
+    pub fn burying(self, retention: Option<Duration>) -> Self {
+        let lasts = |days: &u32| retention.is_some_and(|retention| retention <= DAY * *days);
+        let dead = Self::DEAD_DAYS.into_iter().find(lasts).map(|days| format!("dead/{days}d/"));
+        Self { dead: dead.unwrap_or_else(|| "dead/".to_owned()), ..self }
     }
 
     fn bucket(&self) -> Result<&S3, BodyError> {
@@ -81,6 +100,11 @@ impl<C: Clock> S3Bodies<C> {
 /// Where a reference is kept: an upload's has no folder.
 fn key(reference: &str) -> String {
     if reference.contains('/') { reference.to_owned() } else { format!("live/{reference}") }
+}
+
+/// Where it stands whose an upload is.
+fn claim_key(reference: &str) -> String {
+    format!("claim/{reference}")
 }
 
 /// The size that a packed body had.
@@ -181,6 +205,28 @@ impl<C: Clock> Bodies for S3Bodies<C> {
         }
     }
 
+    async fn claim(&self, reference: &str, id: &str) -> Result<Claim, BodyError> {
+        let (bucket, key) = (self.bucket()?, claim_key(reference));
+        if bucket.put_new(&key, Bytes::copy_from_slice(id.as_bytes())).await.map_err(unavailable)? {
+            return Ok(Claim::Now);
+        }
+        let Some(claim) = bucket.get(&key).await.map_err(unavailable)? else {
+            return Err(BodyError::Unavailable("its claim went while it was looked at".to_owned()));
+        };
+        let owner = claim.whole(CLAIM_BYTES).await.map_err(unavailable)?;
+        Ok(if owner == id.as_bytes() { Claim::Known } else { Claim::Taken })
+    }
+
+    async fn unclaim(&self, reference: &str) {
+        let Ok(bucket) = self.bucket() else { return };
+        if let Err(error) = bucket.delete(&claim_key(reference)).await {
+            tracing::warn!(
+                event.action = "claim_stays",
+                "an upload stays the one of a message that was not taken: {error}"
+            );
+        }
+    }
+
     async fn open(&self, reference: &str) -> Result<OpenBody, BodyError> {
         let key = key(reference);
         let object = self.bucket()?.get(&key).await.map_err(unavailable)?.ok_or_else(gone)?;
@@ -194,13 +240,14 @@ impl<C: Clock> Bodies for S3Bodies<C> {
         if reference.starts_with("dead/") {
             return Ok(reference.to_owned());
         }
-        self.copy(reference, format!("dead/{id}/{generation}")).await
+        self.copy(reference, format!("{}{id}/{generation}", self.dead)).await
     }
 
     async fn promise(&self, reference: &str, now: Timestamp) -> Result<Upload, BodyError> {
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now.millis()).unwrap_or(0));
-        let url = self.bucket()?.presign_put(&key(reference), UPLOAD, at).map_err(BodyError::Unavailable)?;
-        let to = Some(UploadAddress { url, headers: Vec::new() });
+        let signed = self.bucket()?.presign_put(&key(reference), UPLOAD, at).map_err(BodyError::Unavailable)?;
+        let headers = signed.headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let to = Some(UploadAddress { url: signed.address, headers });
         Ok(Upload { to, expires_at: now.plus(UPLOAD) })
     }
 }

@@ -35,6 +35,11 @@ impl SignedError {
         }
     }
 
+    /// Whether the service says that what the call was on the condition of is not so.
+    pub(crate) fn is_unmet(&self) -> bool {
+        matches!(self, Self::Refused { status: 412, .. })
+    }
+
     /// Whether the service says that there is no such object.
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Refused { status: 404, code, .. } if code == "NoSuchKey")
@@ -51,6 +56,7 @@ fn may_pass(code: &str) -> bool {
             | "RequestTimeout"
             | "LimitExceededException"
             | "SlowDown"
+            | "ConditionalRequestConflict"
     )
 }
 

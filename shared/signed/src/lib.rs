@@ -23,7 +23,7 @@ pub use error::SignedError;
 pub use key_rows::KeyRows;
 pub use key_window::KeyWindow;
 pub use place::endpoint;
-pub use s3::{Object, S3};
+pub use s3::{Object, Presigned, S3};
 pub use scheduler::{OneTime, Scheduler};
 pub use service::{Answer, Call, Patience, Service};
 pub use signer::Signer;

@@ -14,7 +14,7 @@ use serving::figure::{Value, Values};
 use serving::machine::machine;
 use serving::options::{Command, HELP, Kind, Plan};
 use serving::report::{CHASKI, of_one, side_by_side};
-use serving::{batches, delivery, fairness, links, options, recovery, storm};
+use serving::{batches, bodies, delivery, fairness, links, options, recovery, storm};
 
 #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
 fn main() -> anyhow::Result<()> {
@@ -62,6 +62,7 @@ fn figures(binary: &Path, plan: &Plan) -> anyhow::Result<Vec<Value>> {
                 "kill" => recovery::after_kill(binary, folder, plan.kill),
                 "fair" => fairness::fairness(binary, folder, plan.fair),
                 "storm" => storm::storm(binary, folder, plan.storm),
+                "bodies" => bodies::at_once(binary, folder),
                 _ => links::chaski(binary, folder, plan.links),
             };
             values.extend(named(CHASKI, measured.with_context(|| format!("FAILED: {figure}, run {run}"))?));

@@ -3,6 +3,7 @@
 //!
 //! Waits are for conditions. A rule that needs a chance prints the seed that repeats it.
 
+pub mod body;
 pub mod burial;
 pub mod callback;
 pub mod cancel;

@@ -16,7 +16,7 @@ use chaski_aws::{Clients, QueuePrefix, SqsQueues};
 use chaski_consumer::Sources;
 use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
 use chaski_core::identity;
-use chaski_core::ports::{Beside, Clock, Enqueue, Entry, Leased, Ledger, Pauses, Settle, Settlement};
+use chaski_core::ports::{self, Beside, Bodies, Clock, Enqueue, Entry, Leased, Ledger, Pauses, Settle, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::settings::Settings;
@@ -52,6 +52,7 @@ pub struct AwsHome {
     queues: SqsQueues,
     sources: Sources,
     desk: StackDesk<StoryClock>,
+    bodies: S3Bodies<StoryClock>,
     prefix: QueuePrefix,
     clock: StoryClock,
     target: Script,
@@ -67,7 +68,9 @@ impl AwsHome {
     /// # Errors
     /// No local AWS is up; says how to start one.
     pub async fn open(name: &str) -> anyhow::Result<Self> {
-        Self::open_with(name, Self::settings()?, None).await
+        let mut settings = Self::settings()?;
+        places::BUCKET.clone_into(&mut settings.aws.bucket);
+        Self::open_with(name, settings, None).await
     }
 
     /// The endpoint and the region of the local AWS that is up.
@@ -113,8 +116,7 @@ impl AwsHome {
             .remembering(Some(ControlTable::new(chaski_dynamodb::client(&back), places.control())))
             .scheduling(Some(waits.clone()));
         let target = Script::new(Arc::new(clock.clone()));
-        let bucket = Some(settings.aws.bucket.as_str()).filter(|name| !name.is_empty());
-        let bodies = S3Bodies::new(bucket.map(|name| S3::new(&clients, name)), clock.clone());
+        let bodies = S3Bodies::new(places.bucket().map(|name| S3::new(&clients, &name)), clock.clone());
         let consumer = || {
             let settle = FaultySettle { inner: settle.clone(), faults: faults.clone() };
             // Each process reads for itself, and shares what it may begin with the others by the table.
@@ -130,11 +132,12 @@ impl AwsHome {
             queues: prefix.clone(),
             table: places.table(),
             control: Some(places.control()),
-            bucket: None,
+            bucket: places.bucket(),
             settings: Settings::clone(&settings),
         };
         let records = Records::new(dynamodb, places.table());
         let desk = StackDesk::new(&stack, clients.sqs(), records, Some(control.clone()), clock.clone());
+        let desk = desk.with_bodies(bodies.clone());
         let ingress_queues = SqsQueues::new(front.sqs(), prefix.clone(), clock.clone());
         let ingress_queues = match settings.aws.key_window {
             Duration::ZERO => KeyWindow::off(ingress_queues),
@@ -143,6 +146,7 @@ impl AwsHome {
         let ingress = Ingress::new(settings.clone(), ingress_queues, clock.clone(), SystemChance);
         Ok(Self {
             ingress: ingress.with_bodies(bodies.clone()),
+            bodies: bodies.clone(),
             consumers: places.shards().map(|shard| (shard.clone(), consumer())).collect(),
             error_consumer: consumer(),
             settle,
@@ -230,6 +234,7 @@ impl Home for AwsHome {
             rounds_to_tiers: true,
             knows_duplicates: false,
             key_window: Duration::from_secs(chaski_core::limits::DEDUP_WINDOW_SECONDS),
+            bodies_last: None,
             counts_sequence: true,
             has_ledger: false,
             // Each function reads them once a second.
@@ -248,8 +253,19 @@ impl Home for AwsHome {
         &self.faults
     }
 
-    fn desk(&self) -> impl Deref<Target: Ledger + Pauses> {
+    fn desk(&self) -> impl Deref<Target: Ledger + Pauses + ports::DeadLetters> {
         &self.desk
+    }
+
+    fn bodies(&self) -> impl Deref<Target: Bodies> {
+        &self.bodies
+    }
+
+    async fn upload(&self, body: Vec<u8>) -> anyhow::Result<String> {
+        let reference = identity::body_reference("", &SystemChance);
+        let promise = self.bodies.promise(&reference, self.clock.now()).await?;
+        self.places.upload(&promise.to.context("no address")?, body).await?;
+        Ok(reference)
     }
 
     async fn accept_from(&self, caller: &app::Caller, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {

@@ -11,9 +11,10 @@ use anyhow::Context;
 use chaski_core::app::{self, Dispatcher, Ingress, Post, Receipt};
 use chaski_core::envelope::Envelope;
 use chaski_core::filter::{DeadLetterFilter, Page, Whose};
+use chaski_core::identity;
 use chaski_core::ports::{
-    Beside, Clock, DeadLetters, Enqueue, EnqueueError, Entry, Leased, Ledger, Pauses, Queues, Settle, SettleError,
-    Settlement, Taken,
+    Beside, Bodies, Clock, DeadLetters, Enqueue, EnqueueError, Entry, Leased, Ledger, Pauses, Queues, Settle,
+    SettleError, Settlement, Taken,
 };
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
@@ -28,6 +29,8 @@ use super::faults::{Faults, FaultySettle};
 use super::script::Script;
 use super::{Batch, Buried, Capabilities, Home, Message, POLL, SETTINGS, Sighting, TIERS};
 
+/// What of an upload comes at once.
+const UPLOAD_PIECE_BYTES: usize = 65_536;
 /// Entries that one turn leases at most.
 const TURN: usize = 50;
 
@@ -44,8 +47,8 @@ pub struct EmbeddedHome {
 /// What a crash ends.
 struct Running {
     store: Store,
-    ingress: Ingress<FaultyQueues, HandClock, SystemChance>,
-    dispatcher: Dispatcher<Script, FaultySettle<ScriptedSettle>, HandClock, Store>,
+    ingress: Ingress<FaultyQueues, HandClock, SystemChance, Store>,
+    dispatcher: Dispatcher<Script, FaultySettle<ScriptedSettle>, HandClock, Store, Store>,
     // Goes after the store.
     folder: TempDir,
 }
@@ -93,9 +96,11 @@ impl Running {
         let scripted = ScriptedSettle { store: store.clone(), faults: faults.clone() };
         let settle = FaultySettle { inner: scripted, faults: faults.clone() };
         let queues = FaultyQueues { store: store.clone(), faults: faults.clone() };
+        let ingress = Ingress::new(settings.clone(), queues, clock.clone(), SystemChance);
+        let dispatcher = Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), store.clone());
         Ok(Self {
-            ingress: Ingress::new(settings.clone(), queues, clock.clone(), SystemChance),
-            dispatcher: Dispatcher::new(settings.clone(), target.clone(), settle, clock.clone(), store.clone()),
+            ingress: ingress.with_bodies(store.clone()),
+            dispatcher: dispatcher.with_bodies(store.clone()),
             store,
             folder,
         })
@@ -126,6 +131,7 @@ impl Home for EmbeddedHome {
             rounds_to_tiers: false,
             knows_duplicates: true,
             key_window: self.settings.serve.retention.keys,
+            bodies_last: self.settings.serve.retention.delivered,
             counts_sequence: true,
             has_ledger: true,
             orders_lag: Duration::ZERO,
@@ -142,8 +148,23 @@ impl Home for EmbeddedHome {
         &self.faults
     }
 
-    fn desk(&self) -> impl Deref<Target: Ledger + Pauses> {
+    fn desk(&self) -> impl Deref<Target: Ledger + Pauses + DeadLetters> {
         Box::new(self.running().store.clone())
+    }
+
+    fn bodies(&self) -> impl Deref<Target: Bodies> {
+        Box::new(self.running().store.clone())
+    }
+
+    async fn upload(&self, body: Vec<u8>) -> anyhow::Result<String> {
+        let (reference, store) = (identity::body_reference("", &SystemChance), self.running().store.clone());
+        store.promise(&reference, self.clock.now()).await?;
+        let mut upload = store.receive(&reference).await?;
+        for piece in body.chunks(UPLOAD_PIECE_BYTES) {
+            upload.write(piece).await?;
+        }
+        upload.finish().await?;
+        Ok(reference)
     }
 
     async fn accept_from(&self, caller: &app::Caller, messages: &[Message]) -> Vec<Result<Receipt, Problem>> {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use chaski_core::app::{Caller, Receipt};
 use chaski_core::identity;
-use chaski_core::ports::{Entry, Leased, Ledger, Pauses, Settlement};
+use chaski_core::ports::{Bodies, DeadLetters, Entry, Leased, Ledger, Pauses, Settlement};
 use chaski_core::problem::Problem;
 use chaski_core::queue::QueueName;
 use chaski_core::retry::TierDelays;
@@ -34,7 +34,7 @@ const TIERS: TierDelays =
 pub const POLL: Duration = Duration::from_millis(20);
 
 /// What every home of the suite is set to.
-const SETTINGS: &str = r#"
+pub(crate) const SETTINGS: &str = r#"
     [tiers]
     fast = "1s"
     medium = "1s"
@@ -71,6 +71,9 @@ pub struct Capabilities {
     pub knows_duplicates: bool,
     /// How long the same key and body are the same message.
     pub key_window: Duration,
+    /// How long the body of a message that was delivered is kept beside the queues after its end, where the home itself
+    /// deletes it. Elsewhere a rule of the place it is in does, which has no clock to move.
+    pub bodies_last: Option<Duration>,
     /// Whether the numbers of what was attempted of a strict line have no gaps. Everywhere they rise.
     pub counts_sequence: bool,
     /// Whether it can tell the state of each message.
@@ -201,8 +204,14 @@ pub trait Home {
     /// What breaks, and when.
     fn faults(&self) -> &Faults;
 
-    /// Where an operator pauses, cancels and looks at messages.
-    fn desk(&self) -> impl Deref<Target: Ledger + Pauses>;
+    /// Where an operator pauses, cancels, looks at messages and sends them again.
+    fn desk(&self) -> impl Deref<Target: Ledger + Pauses + DeadLetters>;
+
+    /// Where large bodies are kept beside the queues.
+    fn bodies(&self) -> impl Deref<Target: Bodies>;
+
+    /// Uploads a body to where a reference is promised that nobody else has; the reference.
+    fn upload(&self, body: Vec<u8>) -> impl Future<Output = anyhow::Result<String>>;
 
     /// Takes messages of a producer in through the use case, all in one call; the answers in their order.
     fn accept_from(&self, caller: &Caller, messages: &[Message])

@@ -66,6 +66,18 @@ impl Aws {
         Ok(answer.json())
     }
 
+    /// Uploads a body to an address that somebody else signed; the status.
+    ///
+    /// # Errors
+    /// It could not be sent.
+    pub async fn upload(&self, address: &str, headers: &[(String, String)], body: Vec<u8>) -> anyhow::Result<u16> {
+        let mut request = self.client.put(address).body(body);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        Ok(request.send().await.with_context(|| format!("PUT {address}"))?.status().as_u16())
+    }
+
     /// Sends a request to a service, signed or not.
     ///
     /// # Errors

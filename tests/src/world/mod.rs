@@ -4,6 +4,7 @@
 
 pub mod aws;
 pub mod functions;
+pub mod noise;
 pub mod oracle;
 pub mod stack;
 pub mod target;

@@ -19,6 +19,7 @@ struct Description {
     queue_prefix: String,
     table: String,
     control_table: String,
+    bucket: String,
     functions: BTreeMap<String, String>,
     log_groups: BTreeMap<String, String>,
 }
@@ -169,6 +170,21 @@ impl Stack {
             call["MessageDeduplicationId"] = dedup.into();
         }
         self.aws.json("sqs", "AmazonSQS.SendMessage", &call).await.map(drop)
+    }
+
+    /// The keys in the bucket of large bodies that begin so.
+    ///
+    /// # Errors
+    /// The bucket can't be listed, or holds more than one page of them.
+    pub async fn objects(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
+        let prefix = prefix.replace('/', "%2F");
+        let path = format!("/{}?list-type=2&prefix={prefix}", self.description.bucket);
+        let answer = self.aws.send("s3", "GET", &path, &[], String::new(), true).await?;
+        if answer.status != 200 || answer.body.contains("<IsTruncated>true") {
+            bail!("{path} was answered {}: {}", answer.status, answer.body);
+        }
+        let keys = answer.body.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
+        Ok(keys.map(str::to_owned).collect())
     }
 
     /// How many entries stand in all queues: visible, in flight and delayed.

@@ -7,6 +7,7 @@
 
 mod api;
 mod asks;
+mod bodies;
 mod journeys;
 mod known_answer;
 mod operator;

@@ -9,6 +9,7 @@ use chaski_core::pause::PauseScope;
 use chaski_core::ports::{DeskError, Ledger, Pauses};
 use chaski_embedded::Store;
 
+use crate::body;
 use crate::message::{SUBJECTS, counted};
 use crate::trace::Mark;
 
@@ -128,11 +129,14 @@ pub async fn view(store: &Store) -> Result<BTreeMap<String, Fact>, DeskError> {
             if view.insert(record.listing.id.clone(), fact).is_some() {
                 return Err(DeskError::Refused(format!("{} is listed twice", record.listing.id)));
             }
-            // By its own look-up too, for some.
-            if record.listing.id.ends_with('7') {
+            // By its own look-up too, for some: that tells of its body.
+            if record.listing.id.ends_with('7') || body::has_one(&record.listing.id) {
                 let whose = chaski_core::filter::Whose::default();
-                if store.message(&record.listing.id, &whose, Duration::ZERO).await?.is_none() {
+                let Some(found) = store.message(&record.listing.id, &whose, Duration::ZERO).await? else {
                     return Err(DeskError::Refused(format!("{} is listed, and not found", record.listing.id)));
+                };
+                if let Some(why) = body::wrong(store, &found.listing).await {
+                    return Err(DeskError::Refused(why));
                 }
             }
         }

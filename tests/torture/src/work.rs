@@ -24,6 +24,7 @@ use fastrand::Rng;
 use futures_util::future::join_all;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::body;
 use crate::book::Fact;
 use crate::message::{START, SUBJECTS, TestClock, attempt, delayed, entry, id_of, is_strict, joined, letter, options};
 use crate::trace::Mark;
@@ -167,8 +168,12 @@ impl Work {
         let entries: Vec<Entry> = (0..count).map(|_| self.next_entry()).collect();
         let taking = entries.iter().map(async |entry| {
             let id = entry.listing.as_ref().map(|listing| listing.id.clone()).unwrap_or_default();
+            let entry = match body::has_one(&id) {
+                true => body::naming(entry.clone(), body::keep(&store, &*self.clock, &id).await?),
+                false => entry.clone(),
+            };
             self.ask(&id, pending(1));
-            let taken = store.enqueue(entry.clone()).await;
+            let taken = store.enqueue(entry).await;
             if taken.is_ok() {
                 self.answered(&id);
             }
@@ -331,6 +336,10 @@ impl Work {
         message = Message { tells: message.tells, ..Message::new(&message.subject, message.generation + 1) };
         self.ask(&id, message.fact());
         let next = next_of(&letter, &id, &message);
+        let next = match body::named_by(&letter.message) {
+            Some(kept) => body::naming(next, kept),
+            None => next,
+        };
         let replayed = store.replay(&letter, &next).await.map_err(|error| error.to_string())?;
         if replayed != Replayed::Sent {
             return Err(format!("{id} was not sent again: {replayed:?}"));

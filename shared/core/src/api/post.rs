@@ -25,6 +25,7 @@ pub(super) fn check_size(door: &Door, request: &Request) -> Result<(), Problem> 
     if request.body.len() <= door.body_bytes {
         return Ok(());
     }
-    let detail = format!("is {} bytes; at most {} are taken in a call", request.body.len(), door.body_bytes);
+    let (bytes, most) = (request.body.len(), door.body_bytes);
+    let detail = format!("is {bytes} bytes; at most {most} are taken in a call; POST /bodies takes larger bodies");
     Err(Problem::of_fields(vec![FieldError::too_large("", detail)]))
 }

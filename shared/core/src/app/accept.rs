@@ -71,6 +71,8 @@ type Prepared = (Entry, Sent);
 
 /// What is known of a message while the queue takes its entry.
 struct Sent {
+    /// The upload that it names; once it is prepared, only one that no message had before.
+    upload: Option<String>,
     listing: Arc<Listing>,
     trace: Option<String>,
     group: String,
@@ -142,7 +144,7 @@ impl<E: Enqueue, C: Clock, R: Chance, B: Bodies> Ingress<E, C, R, B> {
     pub async fn accept(&self, caller: &Caller, post: Post<'_>) -> Result<Receipt, Problem> {
         let (entry, sent) = self.prepare(caller, post).await?;
         let taken = self.queues.enqueue(entry).await;
-        answer(sent, taken)
+        self.answer(sent, taken).await
     }
 
     /// Takes many messages in, each for itself; the answers are in their order. After one that the queue
@@ -178,17 +180,20 @@ impl<E: Enqueue, C: Clock, R: Chance, B: Bodies> Ingress<E, C, R, B> {
         stopped: &mut Stopped,
     ) -> Vec<Result<Receipt, Problem>> {
         let mut entries = Vec::with_capacity(piece.len());
-        let sent: Vec<Result<Sent, Problem>> = piece
-            .into_iter()
-            .map(|prepared| {
-                let (entry, sent) = prepared?;
-                if stopped.holds(&sent.group) {
-                    return Err(not_taken());
+        let mut sent: Vec<Result<Sent, Problem>> = Vec::with_capacity(piece.len());
+        for prepared in piece {
+            sent.push(match prepared {
+                Ok((_, held)) if stopped.holds(&held.group) => {
+                    self.unclaim(held.upload).await;
+                    Err(not_taken())
                 }
-                entries.push(entry);
-                Ok(sent)
-            })
-            .collect();
+                Ok((entry, goes)) => {
+                    entries.push(entry);
+                    Ok(goes)
+                }
+                Err(problem) => Err(problem),
+            });
+        }
         if entries.is_empty() {
             return sent.into_iter().map(|sent| sent.and_then(|_| Err(not_taken()))).collect();
         }
@@ -198,19 +203,50 @@ impl<E: Enqueue, C: Clock, R: Chance, B: Bodies> Ingress<E, C, R, B> {
         let untold = || Err(EnqueueError::Unavailable("its fate was not told".to_owned()));
         let mut answers = Vec::with_capacity(sent.len());
         for sent in sent {
-            answers.push(sent.and_then(|sent| {
-                let fate = taken.next().unwrap_or_else(untold);
-                // What the queue would never take stands in nobody's way.
-                if matches!(fate, Err(EnqueueError::Unavailable(_) | EnqueueError::Refused(_))) {
-                    stopped.groups.insert(sent.group.clone());
+            answers.push(match sent {
+                Ok(sent) => {
+                    let fate = taken.next().unwrap_or_else(untold);
+                    // What the queue would never take stands in nobody's way.
+                    if matches!(fate, Err(EnqueueError::Unavailable(_) | EnqueueError::Refused(_))) {
+                        stopped.groups.insert(sent.group.clone());
+                    }
+                    self.answer(sent, fate).await
                 }
-                answer(sent, fate)
-            }));
+                Err(problem) => Err(problem),
+            });
         }
         answers
     }
 
+    /// The answer to a message, and what its fate means for its upload.
+    async fn answer(&self, mut sent: Sent, taken: Result<Taken, EnqueueError>) -> Result<Receipt, Problem> {
+        let upload = sent.upload.take();
+        let answer = answer(sent, taken);
+        if answer.is_err() {
+            self.unclaim(upload).await;
+        }
+        answer
+    }
+
+    /// Gives an upload free whose message was not accepted: that was not answered 200, so it may be named again.
+    async fn unclaim(&self, upload: Option<String>) {
+        if let Some(reference) = upload {
+            Box::pin(self.bodies.unclaim(&reference)).await;
+        }
+    }
+
     async fn prepare(&self, caller: &Caller, post: Post<'_>) -> Result<Prepared, Problem> {
+        let (entry, mut sent) = self.draft(caller, post).await?;
+        // Last: what is refused has no claim to its upload.
+        if let Some(reference) = sent.upload.take()
+            && Box::pin(self.claim(&reference, &sent.receipt.id)).await?
+        {
+            sent.upload = Some(reference);
+        }
+        Ok((entry, sent))
+    }
+
+    async fn draft(&self, caller: &Caller, post: Post<'_>) -> Result<Prepared, Problem> {
         let now = self.clock.now();
         let rules = Rules {
             guard: &self.settings.guard,
@@ -233,6 +269,7 @@ impl<E: Enqueue, C: Clock, R: Chance, B: Bodies> Ingress<E, C, R, B> {
             Some(key) => identity::keyed_id(&caller.producer, key, envelope.canonical().as_bytes()),
             None => identity::new_id(now, self.chance.ten_bytes()),
         };
+        let upload = aside::upload(&envelope.message.body);
         if is_aside(&envelope.message.body) {
             let body = std::mem::take(&mut envelope.message.body);
             envelope.message.body = Box::pin(self.set_aside(body, &id, accepted.not_before)).await?;
@@ -262,7 +299,8 @@ impl<E: Enqueue, C: Clock, R: Chance, B: Bodies> Ingress<E, C, R, B> {
             duplicate: false,
             warnings: accepted.warnings,
         };
-        let sent = Sent { listing: listing.clone(), trace: meta.trace.clone(), group: group.clone(), receipt };
+        let (trace, listed) = (meta.trace.clone(), listing.clone());
+        let sent = Sent { upload, listing: listed, trace, group: group.clone(), receipt };
         let dedup = identity::dedup_id(&meta.id, meta.generation, 1, meta.hop);
         envelope.meta = Some(meta);
         // Whose time has not come stands in nobody's way.
@@ -282,9 +320,7 @@ fn answer(sent: Sent, taken: Result<Taken, EnqueueError>) -> Result<Receipt, Pro
             trail::accepted(&listing, trace.as_deref(), &receipt.queue);
             Ok(receipt)
         }
-        Err(EnqueueError::BodyTaken) => {
-            Err(Problem::of_fields(vec![FieldError::wrong(aside::BODY_REF, "is taken by another message")]))
-        }
+        Err(EnqueueError::BodyTaken) => Err(aside::taken()),
         Err(error) => {
             tracing::warn!(event.action = "not_taken", chaski.id = receipt.id, chaski.queue = receipt.queue, "{error}");
             Err(not_taken())

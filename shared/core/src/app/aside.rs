@@ -10,12 +10,25 @@ use super::task::Task;
 use crate::dead_letter::DeadLetter;
 use crate::envelope::{Aside, Body};
 use crate::limits;
-use crate::ports::{Bodies, BodyError, Clock, Outgoing, Payload, SettleError};
+use crate::ports::{Bodies, BodyError, Claim, Clock, Outgoing, Payload, SettleError};
 use crate::problem::{FieldError, Problem};
 use crate::time::Timestamp;
 
 /// Where a message names its upload.
-pub(super) const BODY_REF: &str = "/message/body_ref";
+const BODY_REF: &str = "/message/body_ref";
+
+/// The answer to a message whose upload is another's.
+pub(super) fn taken() -> Problem {
+    Problem::of_fields(vec![FieldError::wrong(BODY_REF, "is taken by another message")])
+}
+
+/// The upload that a body stands for, as its producer named it.
+pub(super) fn upload(body: &Body) -> Option<String> {
+    match body {
+        Body::Aside(aside) => Some(aside.reference.clone()),
+        _ => None,
+    }
+}
 
 /// Whether the body does not travel in its envelope.
 pub(super) fn is_aside(body: &Body) -> bool {
@@ -42,6 +55,18 @@ impl<E, C, R, B: Bodies> Ingress<E, C, R, B> {
         }
         let detail = format!("is {} bytes; at most {most} are taken", kept.bytes);
         Err(Problem::of_fields(vec![FieldError::too_large(BODY_REF, detail)]))
+    }
+
+    /// Makes an upload the message's; whether it was not before.
+    ///
+    /// # Errors
+    /// 400 for one that is another message's, 503 when that is not known now.
+    pub(super) async fn claim(&self, reference: &str, id: &str) -> Result<bool, Problem> {
+        match self.bodies().claim(reference, id).await? {
+            Claim::Now => Ok(true),
+            Claim::Known => Ok(false),
+            Claim::Taken => Err(taken()),
+        }
     }
 }
 

@@ -78,6 +78,17 @@ pub struct UploadAddress {
     pub headers: Vec<(String, String)>,
 }
 
+/// Whose an upload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// This message's, from now on.
+    Now,
+    /// This message's since before, or the queue itself sees to it when it takes the entry.
+    Known,
+    /// Another message's.
+    Taken,
+}
+
 /// Keeping bodies beside the queues. They are packed where that makes them smaller, and come back as they were.
 pub trait Bodies: Send + Sync {
     /// Whether any are kept at all.
@@ -101,6 +112,17 @@ pub trait Bodies: Send + Sync {
         reference: &str,
         until: Option<Timestamp>,
     ) -> impl Future<Output = Result<Option<KeptBody>, BodyError>> + Send;
+
+    /// Makes an upload the message's, so that no other can name it. Doing it again does no harm.
+    fn claim(&self, _reference: &str, _id: &str) -> impl Future<Output = Result<Claim, BodyError>> + Send {
+        async { Ok(Claim::Known) }
+    }
+
+    /// Gives an upload free that was claimed just now for a message that was not accepted. Where that fails, it stays
+    /// that message's.
+    fn unclaim(&self, _reference: &str) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 
     /// Opens a body to read it from its beginning, as often as that is asked for.
     fn open(&self, reference: &str) -> impl Future<Output = Result<OpenBody, BodyError>> + Send;

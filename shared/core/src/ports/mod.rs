@@ -20,7 +20,7 @@ mod bodies;
 mod control;
 mod desk;
 
-pub use bodies::{Bodies, BodyError, KeptBody, NoBodies, OpenBody, Pieces, Upload, UploadAddress};
+pub use bodies::{Bodies, BodyError, Claim, KeptBody, NoBodies, OpenBody, Pieces, Upload, UploadAddress};
 pub use control::{Admission, Ask, Control, NoControl};
 pub use desk::{
     Backup, Buried, CancelCount, Cancelled, DeadLetters, Desk, DeskError, Ledger, Pauses, QueueRecord, Queues,

@@ -95,6 +95,20 @@ async fn the_same_burial_a_hundred_times_is_one_record() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_expires_only_where_it_has_an_end_and_its_parts_with_it() {
+    let mut letter = letter("raw", noise(900_000));
+    letter.died_at = Timestamp::from_millis(1_796_115_700_001);
+    let day = Duration::from_secs(86_400);
+    for (retention, expected) in [(None, None), (Some(30 * day), Some("1798707701"))] {
+        let (table, items) = table();
+        table.keeping(retention).put(&letter).await.unwrap();
+        let items = items.lock().unwrap();
+        assert_eq!(items.len(), 4);
+        assert!(items.iter().all(|item| item["expires_at"]["N"].as_str() == expected), "{expected:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn parts_come_first_and_may_be_put_again() {
     let (table, items) = table();
     for _ in 0..2 {

@@ -116,7 +116,9 @@ impl Receiving {
             self.plain -= 1;
             piece
         } else {
+            let turn = self.store.inner.pieces.acquire().await;
             let packed = tokio::task::spawn_blocking(move || PieceRow::pack(piece)).await;
+            drop(turn);
             let (_, bytes) = packed.map_err(|error| ReceiveError::Unavailable(error.to_string()))?;
             if i64::try_from(bytes.len()) == Ok(size) {
                 self.plain = PLAIN;
@@ -227,7 +229,7 @@ impl Bodies for Store {
                     return Ok(None);
                 }
                 let number = PieceRow::number(no, place);
-                let piece = store.look(move |connection| look::piece(connection, number)).await;
+                let piece = store.look_in(&store.inner.pieces, move |connection| look::piece(connection, number)).await;
                 Ok(Some((piece.map_err(unavailable)??, place + 1)))
             }
         });

@@ -97,6 +97,8 @@ struct Inner {
     looks: Semaphore,
     /// The same of attempts that ask for the number of their line.
     counts: Semaphore,
+    /// The same of bodies whose next piece is read or packed.
+    pieces: Semaphore,
     desk: Mutex<Option<Desk>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     folder: Mutex<Option<Folder>>,

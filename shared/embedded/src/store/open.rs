@@ -28,6 +28,9 @@ use crate::{loader, maintenance, salvage, schema, writer};
 const LOOKS: usize = 8;
 /// Attempts that ask for their line's number at once: each looks for some microseconds.
 const COUNTS: usize = 2;
+/// Pieces of bodies that are read or packed at once: each is some hundred KiB in several places, and more of them make
+/// no body faster.
+const PIECES: usize = 2;
 /// What the writer keeps of the file in memory, in KiB.
 const WRITER_CACHE_KIB: i64 = 8 * 1_024;
 
@@ -177,6 +180,7 @@ fn start(
         readers,
         looks: Semaphore::new(LOOKS),
         counts: Semaphore::new(COUNTS),
+        pieces: Semaphore::new(PIECES),
         desk: Mutex::new(Some(desk)),
         threads: Mutex::new(vec![loading, keeping, writing]),
         folder: Mutex::new(Some(folder)),

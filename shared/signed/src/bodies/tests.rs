@@ -10,7 +10,7 @@ use super::*;
 use crate::testing::{Given, service};
 
 const NO_KEY: &str = "<Error><Code>NoSuchKey</Code><Message>none</Message></Error>";
-const DAY: u64 = 24 * 60 * 60;
+const DAY_S: u64 = 24 * 60 * 60;
 
 struct Noon;
 impl Clock for Noon {
@@ -42,6 +42,9 @@ fn bodies() -> (S3Bodies<Noon>, Objects) {
                 Some(bytes) => drop(objects.insert(key, bytes)),
                 None => return absent(),
             },
+            ("PUT", None) if request.headers().get("if-none-match").is_some() && objects.contains_key(&key) => {
+                return Some((412, Vec::new(), "<Error><Code>PreconditionFailed</Code></Error>".to_owned()));
+            }
             ("PUT", None) => drop(objects.insert(key, request.body().bytes().unwrap().to_vec())),
             ("DELETE", _) => drop(objects.remove(&key)),
             (_, _) => {
@@ -93,7 +96,7 @@ fn what_was_packed_comes_back_in_whatever_pieces() {
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_long_is_kept_for_longer() {
     let (bodies, objects) = bodies();
-    let after = |days: u64| Some(Noon.now().plus(Duration::from_secs(days * DAY)));
+    let after = |days: u64| Some(Noon.now().plus(Duration::from_secs(days * DAY_S)));
     for (days, folder) in [(13, "live"), (14, "live"), (15, "long"), (365, "long")] {
         let kept = bodies.put("m", b"few".to_vec(), after(days)).await.unwrap();
         assert_eq!(kept.reference, format!("{folder}/m"), "{days} days");
@@ -123,6 +126,39 @@ async fn a_dead_letter_has_a_body_of_its_own_and_a_replay_another() {
     // What is packed stays so, and is known to be.
     bodies.put("p", vec![b'a'; 1_000], None).await.unwrap();
     assert_eq!(bodies.keep("live/p.z1000", "p", 1).await.unwrap(), "dead/p/1.z1000");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_is_one_message_s() {
+    let (bodies, objects) = bodies();
+    assert_eq!(bodies.claim("a.b", "m-1").await, Ok(Claim::Now));
+    assert_eq!(bodies.claim("a.b", "m-1").await, Ok(Claim::Known), "the same message, posted again");
+    assert_eq!(bodies.claim("a.b", "m-2").await, Ok(Claim::Taken));
+    assert_eq!(bodies.claim("c.d", "m-2").await, Ok(Claim::Now));
+    bodies.unclaim("a.b").await;
+    assert_eq!(keys(&objects), ["claim/c.d"]);
+    assert_eq!(bodies.claim("a.b", "m-2").await, Ok(Claim::Now));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_expires_has_its_body_where_a_rule_takes_it_later() {
+    for (days, kept) in [
+        (None, "dead/m/1"),
+        (Some(1), "dead/7d/m/1"),
+        (Some(7), "dead/7d/m/1"),
+        (Some(8), "dead/30d/m/1"),
+        (Some(365), "dead/365d/m/1"),
+        (Some(1_095), "dead/1095d/m/1"),
+        (Some(1_096), "dead/m/1"),
+    ] {
+        let (bodies, _) = bodies();
+        bodies.put("m", b"few".to_vec(), None).await.unwrap();
+        let bodies = bodies.burying(days.map(|days: u64| Duration::from_secs(days * DAY_S)));
+        assert_eq!(bodies.keep("live/m", "m", 1).await.unwrap(), kept, "{days:?} days");
+        assert_eq!(bodies.keep(kept, "m", 1).await.unwrap(), kept);
+        bodies.forget(kept).await.unwrap();
+        assert!(matches!(bodies.open(kept).await, Err(BodyError::Gone(_))));
+    }
 }
 
 #[tokio::test]

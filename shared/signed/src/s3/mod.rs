@@ -20,6 +20,19 @@ pub use object::Object;
 /// Copying inside S3 is S3's own time: longer for a body than a small call takes, and not by our line.
 const COPY: Duration = Duration::from_secs(6);
 
+/// The condition that there is no such object yet.
+const IF_NONE_MATCH: &str = "if-none-match";
+const ANY: &str = "*";
+
+/// An address that is signed, and the headers that belong to its signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presigned {
+    /// A secret.
+    pub address: String,
+    /// The request has to have them as they are.
+    pub headers: Vec<(&'static str, &'static str)>,
+}
+
 /// One bucket. That there is no such object is told from other refusals only where the role may list the bucket
 /// (`s3:ListBucket`); without that right S3 says 403 to both.
 #[derive(Debug, Clone)]
@@ -44,6 +57,22 @@ impl S3 {
         let patience = Patience::default().with_body(bytes.len());
         let call = Call { body: bytes, ..self.call("PUT", key) };
         self.service.call(&call, patience).await.map(drop)
+    }
+
+    /// Writes an object where there is none; false where there is one, which may be this call's own: its answer may have
+    /// been lost before it was made again.
+    ///
+    /// # Errors
+    /// It is not known to be written.
+    pub async fn put_new(&self, key: &str, bytes: Bytes) -> Result<bool, SignedError> {
+        let patience = Patience::default().with_body(bytes.len());
+        let mut call = Call { body: bytes, ..self.call("PUT", key) };
+        call.headers.push((IF_NONE_MATCH, ANY.to_owned()));
+        match self.service.call(&call, patience).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_unmet() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// An object's length and its bytes, which come as they are asked for; none where there is no such object.
@@ -97,17 +126,18 @@ impl S3 {
         self.service.call(&self.call("DELETE", key), Patience::default()).await.map(drop)
     }
 
-    /// An address to which whoever has it may PUT the object, once or often, until it expires: a secret. It also ends
-    /// with the credentials that signed it, on Lambda some hours later at the earliest. S3 takes seven days at most,
-    /// and up to 5 GB: the length is not part of the signature.
+    /// An address to which whoever has it may PUT the object once, until it expires: a secret. The request has to have
+    /// these headers, which S3 checks: where there is such an object it answers 412. The address also ends with the
+    /// credentials that signed it, on Lambda some hours later at the earliest. S3 takes seven days at most, and up to
+    /// 5 GB: the length is not part of the signature.
     ///
     /// # Errors
     /// The key makes no address; the words say why.
-    pub fn presign_put(&self, key: &str, expires: Duration, now: SystemTime) -> Result<String, String> {
-        let request = Request::builder().method("PUT").uri(self.address.object(key)).body(());
-        let mut request = request.map_err(|error| error.to_string())?;
+    pub fn presign_put(&self, key: &str, expires: Duration, now: SystemTime) -> Result<Presigned, String> {
+        let request = Request::builder().method("PUT").uri(self.address.object(key)).header(IF_NONE_MATCH, ANY);
+        let mut request = request.body(()).map_err(|error| error.to_string())?;
         self.service.signer().presign(&mut request, expires, now)?;
-        Ok(request.uri().to_string())
+        Ok(Presigned { address: request.uri().to_string(), headers: vec![(IF_NONE_MATCH, ANY)] })
     }
 
     /// Over a service that a test is.

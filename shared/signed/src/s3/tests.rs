@@ -48,6 +48,17 @@ async fn an_absent_object_is_no_error_and_an_absent_bucket_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_new_is_told_from_what_is_there() {
+    let (s3_, _) = s3(plain(200, ""));
+    assert_eq!(s3_.put_new("claim/1", Bytes::from_static(b"m")).await, Ok(true));
+    let (s3_, _) = s3(plain(412, "<Error><Code>PreconditionFailed</Code></Error>"));
+    assert_eq!(s3_.put_new("claim/1", Bytes::from_static(b"m")).await, Ok(false));
+    let (s3_, seen) = s3(plain(409, "<Error><Code>ConditionalRequestConflict</Code></Error>"));
+    assert!(matches!(s3_.put_new("claim/1", Bytes::new()).await, Err(SignedError::Unavailable(_))));
+    assert_eq!(seen.lock().unwrap().len(), 3, "two at once: one of them is there at the next try");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_copy_that_fails_behind_a_200_has_failed() {
     let body = "<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code><Message>sorry</Message></Error>";
     let (s3, _) = s3(plain(200, body));
@@ -73,7 +84,9 @@ async fn an_object_ends_with_its_length_or_with_an_error() {
 fn an_upload_address_holds_its_end_and_no_secret() {
     let (s3, _) = s3(None);
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_126_400);
-    let address = s3.presign_put("in/a b", Duration::from_secs(900), now).unwrap();
+    let Presigned { address, headers } = s3.presign_put("in/a b", Duration::from_secs(900), now).unwrap();
+    assert_eq!(headers, [("if-none-match", "*")]);
+    assert!(address.contains("X-Amz-SignedHeaders=host%3Bif-none-match"), "{address}");
     assert!(address.starts_with("https://b.s3.us-east-1.amazonaws.com/in/a%20b?"), "{address}");
     assert!(address.contains("X-Amz-Expires=900") && address.contains("X-Amz-Signature="), "{address}");
     assert!(!address.contains("hush"));

@@ -81,6 +81,16 @@ pub(crate) const FIGURES: &[Figure] = &[
     figure("links.cpu", "  CPU seconds, server processes", "s", Told),
     figure("links.most", "  memory of the server processes, the most", "MiB", Told),
     figure("links.now", "  memory, at the end, shared pages once", "MiB", Told),
+    figure(
+        "bodies.growth",
+        "ten bodies of 25 MB uploaded at once, then delivered at once: memory grows by",
+        "MiB",
+        AtMost(40.0),
+    ),
+    figure("bodies.uploads", "  by the uploads alone", "MiB", Told),
+    figure("bodies.idle", "  memory before", "MiB", Told),
+    figure("bodies.uploaded", "  uploaded and accepted, in", "s", Told),
+    figure("bodies.took", "  all delivered, in", "s", Told),
 ];
 
 /// What the load and the target took, for the footnote: microseconds of processor time a message.

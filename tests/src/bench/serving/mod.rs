@@ -2,6 +2,7 @@
 //! between them, `chaski serve` as a process, what is measured of it, and the same for its peers.
 
 pub(crate) mod batches;
+pub(crate) mod bodies;
 pub(crate) mod control;
 pub(crate) mod delivery;
 pub(crate) mod fairness;

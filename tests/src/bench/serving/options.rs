@@ -11,7 +11,7 @@ pub(crate) const HELP: &str = "\
 bench-serve chaski [OPTIONS] BINARY   the figures of `chaski serve`, medians of the runs, in a table
     --runs N          runs of each figure, each on a fresh store (3)
     --messages N      messages of a run (60,000; storm and kill 100,000, waiting 1,000,000, fair 50,000)
-    --only FIGURE     accept, deliver, batch, waiting, storm, kill, fair or links; may be given more than once
+    --only FIGURE     accept, deliver, batch, waiting, storm, kill, fair, links or bodies; may be given more than once
     --quick           one run with a twentieth of the messages: to see that it works
     --folder DIR      where the stores are put for the time of a run (the system's temporary folder)
     --strict          fails when a figure is not reached: for a machine that does nothing else
@@ -73,7 +73,8 @@ pub(crate) struct Plan {
 }
 
 /// The figures that `--only` knows.
-pub(crate) const FIGURES: [&str; 8] = ["accept", "deliver", "batch", "waiting", "storm", "kill", "fair", "links"];
+pub(crate) const FIGURES: [&str; 9] =
+    ["accept", "deliver", "batch", "waiting", "storm", "kill", "fair", "links", "bodies"];
 const MESSAGES: usize = 60_000;
 const LINKS: usize = 4_000;
 /// Marks have seven digits for a subject's messages and six for subjects, and a run is to end.

@@ -17,6 +17,7 @@ use aws_sdk_sqs::types::{
 };
 use chaski_aws::{AwsSettings, Clients, QueuePrefix, is_fifo, suffix};
 use chaski_core::dead_letter::read_stored_message;
+use chaski_core::ports::UploadAddress;
 use chaski_core::queue::{QueueName, Tier};
 use chaski_core::settings::Settings;
 use serde::Deserialize;
@@ -33,6 +34,9 @@ const VISIBILITY_S: u32 = 60;
 /// Receives after which an entry is put into the last net.
 const MAX_RECEIVES: u32 = 1_000;
 
+/// What the name of a home's bucket ends with.
+pub(super) const BUCKET: &str = "bodies";
+
 /// What `stack.json` says of the local AWS.
 #[derive(Debug, Clone, Deserialize)]
 struct Local {
@@ -45,6 +49,7 @@ pub(super) struct Places {
     local: Local,
     name: String,
     queues: Vec<QueueName>,
+    has_bucket: bool,
     sqs: aws_sdk_sqs::Client,
     dynamodb: aws_sdk_dynamodb::Client,
     aws: Aws,
@@ -63,6 +68,7 @@ impl Places {
         let places = Self {
             name: format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst)),
             queues: queues(settings),
+            has_bucket: !settings.aws.bucket.is_empty(),
             sqs: clients.sqs(),
             dynamodb: chaski_dynamodb::client(&clients),
             aws,
@@ -75,7 +81,22 @@ impl Places {
         places.make_table(&places.table(), ["date", "timestamp"], Some(("by_id", "id_digest"))).await?;
         places.make_table(&places.control(), ["pk", "sk"], None).await?;
         places.make_group().await?;
+        if let Some(bucket) = places.bucket() {
+            let made = places.aws.send("s3", "PUT", &format!("/{bucket}"), &[], String::new(), true).await?;
+            anyhow::ensure!(made.status == 200, "the bucket was answered {}: {}", made.status, made.body);
+        }
         Ok(places)
+    }
+
+    /// The bucket of large bodies, where the settings name one: its own.
+    pub(super) fn bucket(&self) -> Option<String> {
+        self.has_bucket.then(|| format!("{}-{BUCKET}", self.name))
+    }
+
+    pub(super) async fn upload(&self, to: &UploadAddress, body: Vec<u8>) -> anyhow::Result<()> {
+        let status = self.aws.upload(&to.url, &to.headers, body).await?;
+        anyhow::ensure!(status == 200, "the upload was answered {status}");
+        Ok(())
     }
 
     pub(super) fn endpoint(&self) -> &str {

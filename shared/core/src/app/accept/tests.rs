@@ -1,11 +1,14 @@
 //! A call that goes to the queues in pieces.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
 use super::*;
+use crate::ports::{self, BodyError, Claim, KeptBody, OpenBody, Upload};
 use crate::time::Timestamp;
 
 /// Queues that take two entries at once, and refuse what the script names.
@@ -18,11 +21,11 @@ struct Pairs {
 impl Enqueue for Arc<Pairs> {
     const PIECE: usize = 2;
 
-    async fn enqueue(&self, _: Entry) -> Result<Taken, EnqueueError> {
+    async fn enqueue(&self, _: ports::Entry) -> Result<Taken, EnqueueError> {
         unreachable!("a call of many is no call of one")
     }
 
-    async fn enqueue_all(&self, entries: Vec<Entry>) -> Vec<Result<Taken, EnqueueError>> {
+    async fn enqueue_all(&self, entries: Vec<ports::Entry>) -> Vec<Result<Taken, EnqueueError>> {
         let keys = entries.iter().map(|entry| key_of(&entry.body)).collect::<Vec<_>>();
         let fate = |key: &String| match self.refuses.contains(&key.as_str()) {
             true => Err(EnqueueError::Unavailable("scripted".to_owned())),
@@ -94,4 +97,69 @@ fn a_queue_that_is_down_is_asked_once() {
     let (statuses, calls) = sent(&["1", "2"], &["a/1", "b/2", "c/3", "d/4", "/none", "e/6"]);
     assert_eq!(statuses, [503, 503, 503, 503, 400, 503]);
     assert_eq!(calls, [vec!["1", "2"]]);
+}
+
+/// Uploads that are all there, and whose they are.
+#[derive(Default)]
+struct Claims(Mutex<BTreeMap<String, String>>);
+
+impl Bodies for Arc<Claims> {
+    async fn put(&self, _: &str, _: Vec<u8>, _: Option<Timestamp>) -> Result<KeptBody, BodyError> {
+        Err(BodyError::NotKept)
+    }
+    async fn look(&self, reference: &str, _: Option<Timestamp>) -> Result<Option<KeptBody>, BodyError> {
+        Ok(Some(KeptBody { reference: reference.to_owned(), bytes: 1 }))
+    }
+    async fn claim(&self, reference: &str, id: &str) -> Result<Claim, BodyError> {
+        match self.0.lock().unwrap().entry(reference.to_owned()) {
+            Entry::Vacant(free) => {
+                free.insert(id.to_owned());
+                Ok(Claim::Now)
+            }
+            Entry::Occupied(owned) if owned.get() == id => Ok(Claim::Known),
+            Entry::Occupied(_) => Ok(Claim::Taken),
+        }
+    }
+    async fn unclaim(&self, reference: &str) {
+        self.0.lock().unwrap().remove(reference);
+    }
+    async fn open(&self, _: &str) -> Result<OpenBody, BodyError> {
+        Err(BodyError::NotKept)
+    }
+    async fn keep(&self, _: &str, _: &str, _: u32) -> Result<String, BodyError> {
+        Err(BodyError::NotKept)
+    }
+    async fn promise(&self, _: &str, _: Timestamp) -> Result<Upload, BodyError> {
+        Err(BodyError::NotKept)
+    }
+}
+
+/// Messages that name an upload, posted one after the other to queues that refuse these: the statuses, and whose it is.
+fn naming(refuses: &[&'static str], calls: &[&[&str]]) -> (Vec<u16>, Option<String>) {
+    let queues = Arc::new(Pairs { refuses: refuses.to_vec(), ..Pairs::default() });
+    let (settings, claims) = (Arc::new(Settings::read("", &|_| None).unwrap()), Arc::<Claims>::default());
+    let ingress = Ingress::new(settings, queues, Noon, Noon).with_bodies(claims.clone());
+    let reference = identity::body_reference("", &Noon);
+    let mut statuses = Vec::new();
+    for call in calls {
+        let message = format!(r#"{{"url":"http://example.org","body_ref":"{reference}"}}"#);
+        let text = |key: &&str| format!(r#"{{"subject":"s","id":"{key}","message":{message}}}"#);
+        let texts: Vec<String> = call.iter().map(text).collect();
+        let posts: Vec<_> = texts.iter().map(|text| Post { text: text.as_bytes(), key: None, trace: None }).collect();
+        let answers = ingress.accept_all(&Caller::default(), &posts).now_or_never().unwrap();
+        statuses.extend(answers.iter().map(|answer| answer.as_ref().map_or_else(|problem| problem.status, |_| 200)));
+    }
+    let owner = claims.0.lock().unwrap().get(&reference).cloned();
+    (statuses, owner)
+}
+
+#[test]
+fn an_upload_is_the_first_message_s_that_was_accepted() {
+    let (statuses, owner) = naming(&[], &[&["1"], &["2"], &["1"]]);
+    assert_eq!((statuses, owner.is_some()), (vec![200, 400, 200], true));
+    assert_eq!(naming(&[], &[&["1", "1", "2"]]).0, [200, 200, 400], "in one call too");
+    let (statuses, owner) = naming(&["1"], &[&["1"]]);
+    assert_eq!((statuses, owner), (vec![503], None), "what was not accepted has no upload");
+    let (statuses, owner) = naming(&["1"], &[&["1"], &["2"], &["1"]]);
+    assert_eq!((statuses, owner.is_some()), (vec![503, 200, 400], true));
 }
