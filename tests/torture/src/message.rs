@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chaski_core::dead_letter::DeadLetter;
+use chaski_core::flow::HostLimits;
 use chaski_core::history::{AttemptRecord, ErrorRecord};
 use chaski_core::identity;
 use chaski_core::ledger::{AttemptReport, KeptAnswer, Listing};
@@ -66,6 +67,7 @@ pub fn options(data: &Path) -> Options {
         lease: Duration::from_secs(90),
         // What is measured here is what the disk holds, not who is asked when.
         breaker: false,
+        hosts: HostLimits::default(),
         vfs: None,
     }
 }
