@@ -76,7 +76,8 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
             Err(error) => return self.bury_raw(leased, &error.to_string()).await,
         };
         let has_meta = envelope.meta.is_some();
-        let task = Task::new(&self.settings, leased, envelope);
+        // On the heap: each step that it is handed to is a future that holds it.
+        let task = Box::new(Task::new(&self.settings, leased, envelope));
         let give_up = |class, detail| Failure::without_answer(class, detail);
         match &leased.queue {
             QueueName::LastNet | QueueName::WakeNet => {
@@ -109,7 +110,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
         let failure =
             Failure::without_answer(ErrorClass::Internal, format!("its handling panicked {} times", limits::PANICS));
         match Envelope::read(&leased.body) {
-            Ok(envelope) => self.bury_task(Task::new(&self.settings, leased, envelope), &failure).await,
+            Ok(envelope) => self.bury_task(Box::new(Task::new(&self.settings, leased, envelope)), &failure).await,
             Err(error) => self.bury_raw(leased, &error.to_string()).await,
         }
     }
@@ -125,7 +126,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
     }
 
     /// What waited for its time joins its line when that has come.
-    async fn wake(&self, mut task: Task<'_>) -> Result<Handled, SettleError> {
+    async fn wake(&self, mut task: Box<Task<'_>>) -> Result<Handled, SettleError> {
         let now = self.clock.now();
         // A pause holds what stands in line.
         if let Before::End(end) = self.before(&task).await {
@@ -150,7 +151,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
     /// Sends the message elsewhere without an attempt.
     async fn move_on(
         &self,
-        mut task: Task<'_>,
+        mut task: Box<Task<'_>>,
         queue: QueueName,
         due: Option<Timestamp>,
     ) -> Result<Handled, SettleError> {
@@ -178,7 +179,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
         }
     }
 
-    async fn deliver(&self, mut task: Task<'_>, until: Duration) -> Result<Handled, SettleError> {
+    async fn deliver(&self, mut task: Box<Task<'_>>, until: Duration) -> Result<Handled, SettleError> {
         match self.before(&task).await {
             Before::Go => {}
             Before::End(end) => return self.end(task, end).await,
@@ -254,7 +255,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
 
     async fn attempt(
         &self,
-        mut task: Task<'_>,
+        mut task: Box<Task<'_>>,
         body: Option<Opened>,
         timeout: Duration,
         ask: Ask<'_>,
@@ -285,7 +286,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
     }
 
     /// Ends the message without an attempt: it has expired, or was cancelled.
-    async fn end(&self, mut task: Task<'_>, end: MessageState) -> Result<Handled, SettleError> {
+    async fn end(&self, mut task: Box<Task<'_>>, end: MessageState) -> Result<Handled, SettleError> {
         // Its end is told with the attempts that were made.
         self.recall(&mut task).await;
         let now = self.clock.now();
@@ -297,7 +298,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
         self.settle(task, Settlement::End(end, letter), None, None).await
     }
 
-    async fn bury_task(&self, mut task: Task<'_>, failure: &Failure) -> Result<Handled, SettleError> {
+    async fn bury_task(&self, mut task: Box<Task<'_>>, failure: &Failure) -> Result<Handled, SettleError> {
         self.recall(&mut task).await;
         let now = self.clock.now();
         task.note_error(failure, now);
@@ -308,7 +309,7 @@ impl<T: Target, S: Settle, C: Clock, K: Control, B: Bodies> Dispatcher<T, S, C, 
     /// Settles what was decided of a readable entry, and tells of it.
     async fn settle(
         &self,
-        mut task: Task<'_>,
+        mut task: Box<Task<'_>>,
         mut settlement: Settlement,
         attempt: Option<&AttemptReport>,
         answer: Option<&Answer>,
