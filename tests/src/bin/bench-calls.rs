@@ -20,8 +20,8 @@ async fn main() -> anyhow::Result<()> {
     ensure!(std::env::args().len() == 1, "bench-calls takes no arguments");
     // Two TLS libraries' worth of defaults meet in this package; the choice is made by hand.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let (endpoint, region) = AwsHome::local()?;
-    let bench = Bench::open(&endpoint, &region).await?;
+    let (endpoint, _) = AwsHome::local()?;
+    let bench = Bench::open(&endpoint).await?;
     let seen = Box::pin(bench.run()).await?;
     println!("Calls for one message, and dollars for a million at list prices.\n\n{}", table(&seen.rows));
     println!("An HTTP API takes ${API:.2} a million more of each row, for one call a message, and each receive is an");

@@ -5,13 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use chaski_core::identity;
 use chaski_core::settings::Settings;
-use chaski_system::SystemChance;
 use chaski_tests::home::aws::AwsHome;
 use chaski_tests::home::script::url;
 use chaski_tests::home::{Home, Message};
-use chaski_tests::world::aws::Aws;
 use serde_json::{Value, json};
 
 use super::counts::Counts;
@@ -31,9 +28,6 @@ const SECRET: &str = "[signing]\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa
 pub(crate) struct Bench {
     proxy: Arc<Proxy>,
     endpoint: String,
-    /// Through the proxy.
-    counted: Aws,
-    bucket: String,
 }
 
 /// What was seen.
@@ -46,13 +40,9 @@ pub(crate) struct Seen {
 
 impl Bench {
     /// In front of the local AWS at this endpoint.
-    pub(crate) async fn open(behind: &str, region: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn open(behind: &str) -> anyhow::Result<Self> {
         let (proxy, endpoint) = Proxy::open(behind).await?;
-        let (bare, counted) = (Aws::new(behind, region)?, Aws::new(&endpoint, region)?);
-        let bucket = format!("bench-calls-{}", std::process::id());
-        let made = bare.send("s3", "PUT", &format!("/{bucket}"), &[], String::new(), true).await?;
-        ensure!(made.status == 200, "the bucket was answered {}: {}", made.status, made.body);
-        Ok(Self { proxy, endpoint, counted, bucket })
+        Ok(Self { proxy, endpoint })
     }
 
     /// Runs every row.
@@ -144,7 +134,8 @@ impl Bench {
     }
 
     async fn large(&self) -> anyhow::Result<Vec<Row>> {
-        let kept = |settings: &mut Settings| settings.aws.bucket.clone_from(&self.bucket);
+        // The home makes one of its own.
+        let kept = |settings: &mut Settings| "bodies".clone_into(&mut settings.aws.bucket);
         let message = |body: (&str, Value)| {
             let fields = [("url".to_owned(), url("/200").into()), (body.0.to_owned(), body.1)];
             simple("/200").with("message", Value::Object(fields.into_iter().collect()))
@@ -155,20 +146,11 @@ impl Bench {
             })
             .await?,
             self.row("body of 1 MB by reference", 1, kept, async |home| {
-                let reference = self.upload().await?;
+                let reference = home.upload("x".repeat(LARGE).into()).await?;
                 one(home, message(("body_ref", reference.into()))).await
             })
             .await?,
         ])
-    }
-
-    /// What a producer does that was given a reference.
-    async fn upload(&self) -> anyhow::Result<String> {
-        let reference = identity::body_reference("", &SystemChance);
-        let path = format!("/{}/live/{reference}", self.bucket);
-        let put = self.counted.send("s3", "PUT", &path, &[], "x".repeat(LARGE), true).await?;
-        ensure!(put.status == 200, "the upload was answered {}: {}", put.status, put.body);
-        Ok(reference)
     }
 
     async fn batches(&self) -> anyhow::Result<Vec<Row>> {
